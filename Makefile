@@ -1,0 +1,28 @@
+# Everything runs in .venv, which each target makes as needed. PYTHON chooses the interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench clean
+
+demo: .venv/train  ## Train on 1,797 handwritten digits, no download
+	$(BIN)/tinysight train digits --out runs/demo --overwrite
+
+test: .venv/dev  ## Run every test
+	$(BIN)/pytest
+
+check: .venv/dev  ## Lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev  ## Measure against other ways to do the same
+	$(BIN)/python -m benchmarks
+
+.venv/train .venv/dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
+	touch $@
+
+clean:  ## Remove what the other targets made
+	rm -rf .venv runs

@@ -1,0 +1,5 @@
+"""Runs the command line as ``python -m tinysight``; knows nothing else."""
+
+from .cli import main
+
+main()

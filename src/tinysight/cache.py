@@ -1,0 +1,85 @@
+"""Keeps decoded images on disk, one folder an image set; does not know what the arrays mean.
+
+A folder is built under a temporary name and renamed when it is whole, so that a killed run leaves no half of one.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+LAYOUT = 1  # counted up when what is stored changes, so that no old folder is misread
+
+
+def cache_folder() -> Path:
+    """Return ``$TINYSIGHT_CACHE``, or this system's folder for caches."""
+    chosen = os.environ.get("TINYSIGHT_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("tinysight", appauthor=False)
+
+
+def fingerprint(*parts: object) -> str:
+    """Name a set by all that its arrays depend on."""
+    return sha256(json.dumps([LAYOUT, *parts], default=str).encode()).hexdigest()[:32]
+
+
+def file_fingerprint(path: Path) -> tuple[str, int, int]:
+    """Tell a file apart from its later versions without reading it: path, bytes, nanoseconds of its last change."""
+    status = path.stat()
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def stored_folder(name: str, fill: Callable[[Path], None]) -> Path:
+    """Return the folder of the cached set `name`, after having `fill` fill it where it is not there yet.
+
+    Where the cache cannot be written the folder is a temporary one: that costs time at the next run, not the job.
+    """
+    parent = cache_folder() / "images"
+    final = parent / name
+    if (final / "about.json").is_file():
+        return final
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+    except OSError:
+        building = Path(tempfile.mkdtemp(prefix="tinysight-"))
+        atexit.register(shutil.rmtree, building, ignore_errors=True)
+        fill(building)
+        return building
+    try:
+        fill(building)
+        with contextlib.suppress(OSError):  # another process was quicker, and has stored the same
+            building.rename(final)
+        return final
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def write_about(folder: Path, about: dict[str, Any]) -> None:
+    """Store what belongs to the arrays; written last, it marks the set as whole."""
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what `write_about` stored."""
+    about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return about
+
+
+def create_images(folder: Path, shape: tuple[int, ...], file_name: str = "images.u8") -> NDArray[np.uint8]:
+    """Create the memory-mapped uint8 array of a set's images, to be filled row by row."""
+    return np.memmap(folder / file_name, np.uint8, "w+", shape=shape)
+
+
+def open_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Open the first rows of a set's images, read-only, without reading them."""
+    return np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)

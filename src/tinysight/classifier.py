@@ -1,0 +1,159 @@
+"""Classifier: one ONNX file that names what is in a picture; does not know how it was trained."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelFileError, SettingsError, TinysightError
+from .files import write_whole
+from .modelfile import open_session, read_model_bytes, replace_metadata
+from .pixels import Framing, frame_array, frame_picture, read_picture
+
+BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
+
+Picture = str | Path | bytes | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier makes of one picture.
+
+    Attributes:
+        source: The picture's path, or ``bytes`` or ``array``.
+        class_name: The most probable class.
+        probability: Its probability, 0…1.
+        ranking: The most probable classes with their probabilities, best first.
+        note: How the picture was framed; empty where it had the classifier's size already.
+    """
+
+    source: str
+    class_name: str
+    probability: float
+    ranking: tuple[tuple[str, float], ...]
+    note: str = ""
+
+
+class Classifier:
+    """A trained network with its class names and framing, run by ONNX Runtime.
+
+    Attributes:
+        class_names: Name of each class, in the order of the probabilities.
+        framing: How a picture becomes its input.
+        metadata: All that is stored with the graph.
+    """
+
+    def __init__(self, data: bytes, name: str = "the classifier") -> None:
+        """Take the bytes of a classifier's file; `name` is what error messages call it.
+
+        Raises:
+            ModelFileError: They are not a classifier's.
+        """
+        self._data = data
+        self._session, metadata = open_session(data, name)
+        self.metadata: Mapping[str, Any] = metadata
+        self.class_names: tuple[str, ...] = tuple(metadata["class_names"])
+        try:
+            self.framing = Framing(**metadata["framing"])
+        except (TypeError, SettingsError):
+            raise ModelFileError(f"{name}: its framing is damaged; train it or fetch it again") from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Classifier":
+        """Load a classifier from its file.
+
+        Raises:
+            ModelFileError: There is no such file, or it is not a classifier's.
+        """
+        return cls(read_model_bytes(Path(path)), str(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier's file, whole or not at all.
+
+        Raises:
+            OutputError: It cannot be written there.
+        """
+        write_whole(Path(path), self._data)
+
+    def with_metadata(self, **entries: Any) -> "Classifier":
+        """Return the same classifier with more metadata, values being what JSON can hold."""
+        return Classifier(replace_metadata(self._data, {**self.metadata, **entries}))
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probability of each class for framed images.
+
+        Args:
+            images: uint8 ``(num_images, *framing.image_shape)``.
+
+        Returns:
+            float32 ``(num_images, num_classes)``; each row sums to 1.
+
+        Raises:
+            TinysightError: The images have another shape or type.
+        """
+        shape = self.framing.image_shape
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            raise TinysightError(f"got images {images.dtype} {images.shape}; expected uint8 (num_images, {shape})")
+        result = np.empty((len(images), len(self.class_names)), np.float32)
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = np.ascontiguousarray(images[start : start + BATCH_SIZE])
+            (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
+        return result
+
+    def frame(self, picture: Picture) -> tuple[NDArray[np.uint8], str]:
+        """Return a picture as this classifier's input, and a note on what was changed.
+
+        Args:
+            picture: A path, the bytes of a picture file, or uint8 pixels ``(height, width)`` or ``(height, width, 3)``.
+
+        Raises:
+            PictureError: It cannot be read.
+        """
+        if isinstance(picture, np.ndarray):
+            return frame_array(picture, self.framing)
+        return frame_picture(read_picture(picture), self.framing)
+
+    def predict(self, pictures: Picture | Iterable[Picture], top: int = 1) -> list[Prediction]:
+        """Name what is in each picture.
+
+        Args:
+            pictures: One picture or several, each a path, the bytes of a picture file, or uint8 pixels.
+            top: How many classes to rank.
+
+        Returns:
+            One prediction a picture, in order.
+
+        Raises:
+            PictureError: A picture cannot be read; the message names it.
+        """
+        several: list[Any] = [pictures] if _is_one_picture(pictures) else [*pictures]  # type: ignore[misc]
+        framed = [self.frame(picture) for picture in several]
+        return self.predict_framed([_name(picture) for picture in several], framed, top)
+
+    def predict_framed(
+        self, sources: list[str], framed: list[tuple[NDArray[np.uint8], str]], top: int = 1
+    ) -> list[Prediction]:
+        """Name what is in pictures that `frame` has prepared; `sources` are their names."""
+        if not framed:
+            return []
+        probabilities = self.probabilities(np.stack([pixels for pixels, _ in framed]))
+        predictions = []
+        for source, (_, note), row in zip(sources, framed, probabilities, strict=True):
+            best = np.argsort(-row, kind="stable")[:top]
+            ranking = tuple((self.class_names[index], float(row[index])) for index in best)
+            predictions.append(Prediction(source, *ranking[0], ranking, note))
+        return predictions
+
+
+def _is_one_picture(pictures: object) -> bool:
+    is_one_array = isinstance(pictures, np.ndarray) and (pictures.ndim == 2 or pictures.shape[2:] == (3,))
+    return isinstance(pictures, str | Path | bytes) or is_one_array
+
+
+def _name(picture: Picture) -> str:
+    if isinstance(picture, str | Path):
+        return str(picture)
+    return "bytes" if isinstance(picture, bytes) else "array"

@@ -1,0 +1,335 @@
+"""The command line: parses, calls one room after the other, prints; holds no logic of its own.
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part (some pictures could not be read; each is named).
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from . import __version__, display
+from .errors import PictureError, SettingsError, TinysightError
+from .settings import (
+    APIS,
+    DROPOUT_POSITIONS,
+    FRAMINGS,
+    MAX_IMAGE_SIDE,
+    RECIPES,
+    TrainingSettings,
+    check_choice,
+    check_number,
+    default_dropout_position,
+)
+
+if TYPE_CHECKING:
+    from .classifier import Classifier, Prediction
+    from .images import ImageSet
+
+DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
+PICTURES_AT_A_TIME = 256
+
+app = typer.Typer(
+    name="tinysight",
+    help="Labelled images in, a small classifier that you can trust and ship out, on the CPU you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> NoReturn:
+    """Run the command line; every failure is one line on standard error and an exit status."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        status = app(prog_name="tinysight", standalone_mode=False)
+        if status == INTERRUPTED:
+            _complain("interrupted; nothing was written")
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        status = DONE
+    except Exception as error:
+        if debug:
+            raise
+        status = _explain(error)
+    sys.exit(status if isinstance(status, int) else DONE)
+
+
+def _explain(error: Exception) -> int:
+    """Print an error as one line, and return the exit status that goes with it."""
+    if isinstance(error, typer.TyperException):  # wrong usage, found while parsing
+        message = error.format_message()
+        _complain(message if message != "Missing command." else "missing command; 'tinysight --help' lists them")
+        return WRONG_USAGE
+    if isinstance(error, TinysightError):
+        _complain(str(error))
+        return WRONG_USAGE if isinstance(error, SettingsError) else FAILED
+    if isinstance(error, MemoryError):
+        _complain("out of memory; use fewer or smaller images")
+        return FAILED
+    _complain(f"unexpected {type(error).__name__}: {error}; 'tinysight --debug …' shows where; please report it")
+    return FAILED
+
+
+def _complain(message: str) -> None:
+    print(f"tinysight: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tinysight {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Labelled images in, a small classifier that you can trust and ship out, on the CPU you have."""
+
+
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="digits, mnist, fashion-mnist, or a path.")]
+ClassifierArgument = Annotated[Path, typer.Argument(metavar="CLASSIFIER", help="A model.onnx that train wrote.")]
+ApiOption = Annotated[str, typer.Option(help=f"How the network is written: {' or '.join(APIS)}.")]
+HiddenOption = Annotated[str, typer.Option(help="Widths of the hidden layers.")]
+DropoutOption = Annotated[float, typer.Option(help="Share of outputs dropped while training.")]
+PositionOption = Annotated[
+    str | None, typer.Option(help=f"{' or '.join(DROPOUT_POSITIONS).capitalize()} the activation; default: by --api.")
+]
+
+
+@app.command()
+def train(
+    data: DataArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/ and the data's name.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
+    recipe: Annotated[str, typer.Option(help=f"Set of defaults: {' or '.join(RECIPES)}.")] = "fast",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images; default: by recipe.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; default: by recipe.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate; default: by recipe.")] = None,
+    seed: Annotated[int, typer.Option(help="Start of every random choice.")] = 0,
+    validation: Annotated[float, typer.Option(help="Share of images that choose the best epoch.")] = 0.1,
+    dropout: DropoutOption = 0.0,
+    dropout_position: PositionOption = None,
+    api: ApiOption = "sequential",
+    hidden: HiddenOption = "784,512",
+    framing: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(FRAMINGS).capitalize()}; default: by data.")
+    ] = None,
+    image_size: Annotated[str, typer.Option(help="Size to which pictures in folders are framed.")] = "28x28",
+) -> int:
+    """Train a classifier on labelled images.
+
+    DATA is digits (in scikit-learn, no download), mnist or fashion-mnist (downloaded once), a folder with IDX files,
+    an .npz with x_train and y_train, or a folder with one folder of pictures for each class.
+    """
+    settings = TrainingSettings(
+        recipe=recipe, api=api, hidden=_parse_hidden(hidden), dropout=dropout, dropout_position=dropout_position,
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, validation=validation, seed=seed,
+    )  # fmt: skip
+    size = _parse_size(image_size)
+    if len(size) != 2:
+        raise SettingsError(f"image size is {image_size!r}; expected two numbers, as in 28x28")
+    from .runs import check_output
+
+    folder = out or Path("runs") / Path(data).resolve().stem
+    check_output(folder, overwrite)
+    from .images import load_images
+
+    with display.progress_bar() as progress:
+        images = load_images(data, framing, size, progress=progress)
+    return _train_and_save(images, settings, folder, overwrite)
+
+
+def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool) -> int:
+    from .splits import split_images
+
+    display.show_images(images)
+    images = split_images(images, settings.validation, settings.test, settings.seed)
+    display.show_split(images)
+    with display.waiting("loading TensorFlow"), _hidden("sklearn"):
+        from . import training as room
+    with _stop_on_interrupt() as should_stop:
+        training = room.train(images, settings, on_epoch=display.EpochLines(), should_stop=should_stop)
+    from .evaluation import evaluate as score
+    from .runs import save_run
+
+    evaluation = score(training.classifier, images.part("test"))
+    save_run(training, evaluation, folder, overwrite)
+    display.show_training(training)
+    display.show_accuracy(evaluation)
+    display.show_files(folder)
+    display.show_next(
+        f"tinysight evaluate {folder / 'model.onnx'} {images.name}",
+        f"tinysight predict {folder / 'model.onnx'} PICTURE",
+    )
+    return DONE_IN_PART if images.unreadable else DONE
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Let nobody import a package: Keras loads scikit-learn, for wrappers not used here, in a fifth of its time."""
+    is_loaded = package in sys.modules
+    if not is_loaded:
+        modules: dict[str, Any] = sys.modules
+        modules[package] = None  # Python's own way to say that there is no such module
+    try:
+        yield
+    finally:
+        if not is_loaded:
+            del sys.modules[package]
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Any]:
+    """Give a function that tells whether Ctrl-C was pressed; pressed twice it interrupts at once."""
+    was_pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal was_pressed
+        if was_pressed:
+            raise KeyboardInterrupt
+        was_pressed = True
+        display.warn("stopping after this epoch; Ctrl-C again gives up at once")
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: was_pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@app.command()
+def evaluate(
+    classifier: ClassifierArgument,
+    data: DataArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> int:
+    """Score a classifier on images that it was not trained on.
+
+    These are the test images of DATA; if it has none, those that training kept for testing; if the classifier was
+    trained on other data, all of them.
+    """
+    from .classifier import Classifier
+    from .evaluation import evaluate as score
+    from .evaluation import unseen_images
+    from .images import load_images
+
+    loaded = Classifier.load(classifier)
+    with display.progress_bar() as progress:
+        images = load_images(data, like=loaded.framing, progress=progress)
+    for line in images.unreadable:
+        display.warn(f"left out: {line}")
+    evaluation = score(loaded, *unseen_images(loaded, images))
+    if as_json:
+        print(json.dumps(evaluation.to_dict(), indent=2))  # noqa: T201
+    else:
+        display.show_evaluation(evaluation)
+    return DONE_IN_PART if images.unreadable else DONE
+
+
+@app.command()
+def predict(
+    classifier: ClassifierArgument,
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE…", help="Files or folders; - is standard input.")],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 1,
+    output_format: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
+) -> int:
+    """Name what is in pictures.
+
+    A picture of another size or colour than the classifier's is framed as its training pictures were.
+    """
+    check_choice("format", output_format, display.PREDICTION_FORMATS)
+    from .classifier import Classifier
+
+    failures: list[str] = []
+    done = 0
+
+    def counted() -> Iterator[list["Prediction"]]:
+        nonlocal done
+        for batch in _predict_in_batches(Classifier.load(classifier), pictures, top, failures):
+            done += len(batch)
+            yield batch
+
+    display.show_predictions(counted(), output_format)
+    for failure in failures:
+        _complain(failure)
+    if failures:
+        return DONE_IN_PART if done else FAILED
+    return DONE
+
+
+def _predict_in_batches(
+    classifier: "Classifier", pictures: list[str], top: int, failures: list[str]
+) -> Iterator[list["Prediction"]]:
+    """Predict a few pictures at a time, and note a line for each that cannot be read."""
+    sources, framed = [], []
+    for name in _expanded(pictures, failures):
+        try:
+            framed.append(classifier.frame(sys.stdin.buffer.read() if name == "-" else name))
+            sources.append(name)
+        except PictureError as error:
+            failures.append(str(error) if name != "-" else f"standard input: {str(error).partition(': ')[2]}")
+        if len(framed) == PICTURES_AT_A_TIME:
+            yield classifier.predict_framed(sources, framed, top)
+            sources, framed = [], []
+    if framed:
+        yield classifier.predict_framed(sources, framed, top)
+
+
+def _expanded(names: list[str], failures: list[str]) -> Iterator[str]:
+    """Replace each folder by the pictures below it."""
+    from .folders import pictures_below
+
+    for name in names:
+        if name == "-" or not Path(name).is_dir():
+            yield name
+            continue
+        below = pictures_below(Path(name))
+        if not below:
+            failures.append(f"{name}: no pictures in this folder")
+        yield from map(str, below)
+
+
+@app.command()
+def summary(
+    api: ApiOption = "sequential",
+    dropout: DropoutOption = 0.0,
+    dropout_position: PositionOption = None,
+    hidden: HiddenOption = "784,512",
+    image_size: Annotated[str, typer.Option(help="Height and width; in colour 28x28x3.")] = "28x28",
+    classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
+) -> None:
+    """Print the network's layers as Keras sees them."""
+    check_choice("api", api, APIS)
+    size, widths = _parse_size(image_size), _parse_hidden(hidden)
+    from .models import BUILDERS
+
+    BUILDERS[api](size, classes, widths, dropout, dropout_position or default_dropout_position(api)).summary()
+
+
+def _parse_hidden(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise SettingsError(f"hidden is {text!r}; expected whole numbers with commas, as in 784,512") from None
+
+
+def _parse_size(text: str) -> tuple[int, ...]:
+    try:
+        size = tuple(int(number) for number in text.lower().replace("×", "x").split("x"))
+    except ValueError:
+        size = ()
+    if len(size) not in (2, 3) or (len(size) == 3 and size[2] not in (1, 3)):
+        raise SettingsError(f"image size is {text!r}; expected height and width, as in 28x28 (28x28x3 in colour)")
+    for side in size[:2]:
+        check_number("image size", side, 1, MAX_IMAGE_SIDE)
+    return size

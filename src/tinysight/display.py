@@ -1,0 +1,219 @@
+"""Shows results to people in a terminal, or as plain lines where output is piped; does not compute any."""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from .classifier import Prediction
+    from .downloads import Progress as ReportProgress
+    from .evaluation import Evaluation
+    from .images import ImageSet
+    from .training import EpochResult, Training
+
+MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
+PREDICTION_FORMATS = ("table", "json", "csv")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line of the result."""
+    out.print(Text(text, style))
+
+
+def warn(text: str) -> None:
+    """Print a line about what did not go as it should, on standard error."""
+    err.print(Text(f"warning: {text}", "yellow"))
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """Write a share as a percentage."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+@contextmanager
+def progress_bar() -> Iterator["ReportProgress | None"]:
+    """Give a function that shows how far reading or downloading is, or None where nobody watches."""
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total or None)
+            bar.update(tasks[what], completed=done)
+
+        yield report
+
+
+def show_images(images: "ImageSet") -> None:
+    """Say what was loaded, and what was left out of it."""
+    for line in images.unreadable:
+        warn(f"left out: {line}")
+    for line in images.skipped:
+        err.print(Text(f"note: {line}", "dim"))
+    height, width, *channels = images.framing.image_shape
+    kind = "colour" if channels else "grey"
+    say(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+
+
+def show_split(images: "ImageSet") -> None:
+    """Say how many images train, validate and test."""
+    counts = [f"{len(images.indices(split)):,} {split}" for split in ("train", "validation", "test")]
+    say(", ".join(counts))
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on a terminal that something is going on."""
+    with err.status(what) if err.is_terminal else contextlib.nullcontext():
+        yield
+
+
+class EpochLines:
+    """Prints a line for each epoch."""
+
+    def __init__(self) -> None:
+        self._has_header = False
+
+    def __call__(self, result: "EpochResult") -> None:
+        """Print the line of one epoch."""
+        if not self._has_header:
+            say("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
+            self._has_header = True
+        say(
+            f"{result.epoch:5d} {percent(result.train_accuracy):>20} {result.train_loss:7.4f} "
+            f"{percent(result.validation_accuracy):>22} {result.validation_loss:7.4f} {result.seconds:9.1f}"
+        )
+
+
+def show_accuracy(evaluation: "Evaluation") -> None:
+    """Print the figure that matters, with its interval."""
+    low, high = (percent(bound) for bound in evaluation.accuracy_interval)
+    say(
+        f"{evaluation.split} accuracy {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
+        f"{evaluation.num_images:,} images (95 % interval {low} to {high})",
+        "bold",
+    )
+    for note in evaluation.notes:
+        say(f"note: {note}", "dim")
+
+
+def show_training(training: "Training") -> None:
+    """Say how a training ended, where it was not with its last epoch."""
+    if training.was_stopped:
+        warn(f"stopped after epoch {len(training.history)} of {training.settings.epochs}, as asked")
+    if training.best_epoch != len(training.history):
+        say(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
+
+
+def show_files(folder: Path) -> None:
+    """List what a run has written."""
+    say(f"\nwrote {folder}/")
+    what = {
+        "model.onnx": "the classifier",
+        "model.keras": "the same network for Keras",
+        "report.html": "figures, plots, mistakes",
+        "evaluation.json": "the same figures for programs",
+        "history.csv": "scores of each epoch",
+        "splits.csv": "where each image went",
+        "settings.json": "how to do it again",
+    }
+    for name, description in what.items():
+        say(f"  {folder / name}  ({description})")
+
+
+def show_next(*commands: str) -> None:
+    """Suggest what to do now."""
+    say("\nnext:")
+    for command in commands:
+        say(f"  {command}", "bold")
+
+
+def show_evaluation(evaluation: "Evaluation") -> None:
+    """Print accuracy, the table of classes, and the confusion matrix."""
+    show_accuracy(evaluation)
+    table = Table("class", box=None, pad_edge=False, header_style="dim")
+    for column in ("images", "precision", "recall", "F1"):
+        table.add_column(column, justify="right")
+    for row in evaluation.class_scores:
+        table.add_row(
+            Text(row.class_name), f"{row.num_images:,}", percent(row.precision), percent(row.recall), percent(row.f1)
+        )
+    say("")
+    _print_table(table)
+    if len(evaluation.class_names) <= MAX_CLASSES_IN_MATRIX:
+        say("\nrows: true class, columns: taken for", "dim")
+        matrix = Table("", box=None, pad_edge=False, header_style="dim")
+        for class_name in evaluation.class_names:
+            matrix.add_column(Text(class_name), justify="right")
+        for class_name, counts in zip(evaluation.class_names, evaluation.confusion_matrix, strict=True):
+            matrix.add_row(Text(class_name), *(str(count) if count else "·" for count in counts))
+        _print_table(matrix)
+
+
+def show_predictions(batches: "Iterable[Sequence[Prediction]]", output_format: str) -> None:
+    """Print predictions: as a table for people, as one JSON object a line, or as CSV."""
+    if output_format == "table" and out.is_terminal:
+        table = Table("picture", "class", box=None, pad_edge=False, header_style="dim")
+        table.add_column("probability", justify="right")
+        table.add_column("then", style="dim")
+        table.add_column("note", style="dim")
+        for batch in batches:
+            for prediction in batch:
+                table.add_row(Text(prediction.source), *(Text(cell) for cell in _cells(prediction)))
+        _print_table(table)
+        return
+    is_first = True
+    for batch in batches:
+        for prediction in batch:
+            sys.stdout.write(_line(prediction, output_format, is_first))
+            is_first = False
+        sys.stdout.flush()
+
+
+def _cells(prediction: "Prediction") -> tuple[str, str, str, str]:
+    runners_up = ", ".join(f"{class_name} {percent(share)}" for class_name, share in prediction.ranking[1:])
+    return prediction.class_name, percent(prediction.probability), runners_up, prediction.note
+
+
+def _line(prediction: "Prediction", output_format: str, is_first: bool) -> str:
+    if output_format == "json":
+        return json.dumps(_as_dict(prediction), ensure_ascii=False) + "\n"
+    if output_format == "csv":
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        if is_first:
+            numbers = ["", *(f"_{rank}" for rank in range(2, len(prediction.ranking) + 1))]
+            writer.writerow(["picture", *(name for n in numbers for name in (f"class{n}", f"probability{n}")), "note"])
+        figures = [value for class_name, share in prediction.ranking for value in (class_name, f"{share:.6f}")]
+        writer.writerow([prediction.source, *figures, prediction.note])
+        return buffer.getvalue()
+    return "\t".join((prediction.source, *_cells(prediction))).rstrip("\t") + "\n"
+
+
+def _as_dict(prediction: "Prediction") -> dict[str, object]:
+    ranking = [{"class": class_name, "probability": round(share, 6)} for class_name, share in prediction.ranking]
+    return {"picture": prediction.source, **ranking[0], "ranking": ranking, "note": prediction.note}
+
+
+def _print_table(table: Table) -> None:
+    """Print a table at its own width: a pipe has none, and lines broken at 80 columns serve nobody."""
+    width = None if out.is_terminal else 10_000
+    out.print(table, soft_wrap=False, width=width)

@@ -1,0 +1,51 @@
+"""The errors that Tinysight raises for its user; this room does not know who raises or prints them.
+
+::
+
+    TinysightError
+    ├── SettingsError       an option's value makes no sense
+    ├── DataError           images or labels cannot be used
+    │   ├── PictureError    one picture cannot be read
+    │   └── DownloadError   a named set could not be fetched
+    ├── ModelFileError      a classifier file cannot be used
+    ├── OutputError         results cannot be written where asked
+    └── MissingExtraError   an optional part of Tinysight is not installed
+
+Each message is one line: what was received, what was expected, what to do.
+"""
+
+
+class TinysightError(Exception):
+    """Anything that a user can mend; its text is one line meant for that user."""
+
+
+class SettingsError(TinysightError, ValueError):
+    """A setting has a value that makes no sense."""
+
+
+class DataError(TinysightError, ValueError):
+    """Images or labels are missing, malformed or too few."""
+
+
+class PictureError(DataError):
+    """One picture cannot be read."""
+
+
+class DownloadError(DataError):
+    """A named image set could not be fetched from any of its hosts."""
+
+
+class ModelFileError(TinysightError, ValueError):
+    """A classifier file is missing, damaged, or not one of ours."""
+
+
+class OutputError(TinysightError, OSError):
+    """Results cannot be written where they were asked for."""
+
+
+class MissingExtraError(TinysightError, ImportError):
+    """An optional part of Tinysight is not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        """Name what was wanted (`purpose`) and the extra that provides it."""
+        super().__init__(f"{purpose} needs more packages; install them with: pip install 'tinysight[{extra}]'")

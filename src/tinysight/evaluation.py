@@ -1,0 +1,196 @@
+"""Scores a classifier on labelled images: figures with intervals, tables, mistakes; does not know how to show them."""
+
+from dataclasses import asdict, dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .classifier import Classifier
+from .errors import DataError
+from .images import ImageSet
+from .splits import split_images
+
+Z_95 = 1.959964  # quantile of the normal distribution that leaves 2.5 % on either side
+MAX_MISTAKES_LISTED = 200
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is told apart; None where a figure would divide by zero."""
+
+    class_name: str
+    num_images: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image taken for another class; `index` is its position in the images scored."""
+
+    index: int
+    source: str
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a classifier is worth on a set of images.
+
+    Attributes:
+        data_name: What the images were loaded from.
+        split: Which of them were scored, such as ``test``.
+        num_images: How many.
+        num_correct: How many of them were classified rightly.
+        accuracy: `num_correct` / `num_images`.
+        accuracy_interval: Wilson's 95 % interval of the accuracy.
+        log_loss: Mean of −ln(probability of the true class).
+        class_scores: One row a class.
+        confusion_matrix: Count of images of the row's class that were taken for the column's.
+        mistakes: The images classified wrongly, the most confident mistakes first, at most 200.
+        notes: What a reader must know to trust the figures.
+    """
+
+    data_name: str
+    split: str
+    num_images: int
+    num_correct: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    log_loss: float
+    class_names: tuple[str, ...]
+    class_scores: tuple[ClassScore, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the evaluation as what JSON can hold."""
+        return asdict(self)
+
+
+def evaluate(classifier: Classifier, images: ImageSet, split: str = "test", notes: tuple[str, ...] = ()) -> Evaluation:
+    """Score a classifier on images that it was not trained on.
+
+    Args:
+        classifier: What to score.
+        images: Labelled images of the classifier's shape; classes are matched by name.
+        split: What the report calls the images; it chooses none of them.
+        notes: What the report should say beside the figures.
+
+    Returns:
+        The figures.
+
+    Raises:
+        DataError: There are no images, or a class that the classifier does not know.
+    """
+    if not len(images):
+        raise DataError(f"{images.name}: holds no images to evaluate on")
+    labels = _labels_as_classifier_counts(classifier, images)
+    probabilities = classifier.probabilities(images.images)
+    predicted = probabilities.argmax(axis=1)
+    num_classes = len(classifier.class_names)
+    confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
+    num_correct = int(np.trace(confusion))
+    true_probabilities = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    absent = sorted(set(classifier.class_names) - set(images.class_names))
+    if absent:
+        notes = (*notes, f"no images of {', '.join(absent)}")
+    return Evaluation(
+        data_name=images.name,
+        split=split,
+        num_images=len(labels),
+        num_correct=num_correct,
+        accuracy=num_correct / len(labels),
+        accuracy_interval=wilson_interval(num_correct, len(labels)),
+        log_loss=float(-np.log(true_probabilities.clip(1e-12)).mean()),
+        class_names=classifier.class_names,
+        class_scores=_class_scores(classifier.class_names, confusion),
+        confusion_matrix=tuple(tuple(int(count) for count in row) for row in confusion),
+        mistakes=_mistakes(classifier, images, labels, probabilities),
+        notes=notes,
+    )
+
+
+def wilson_interval(num_correct: int, num_images: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of successes.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    share = num_correct / num_images
+    spread = Z_95 * sqrt(share * (1 - share) / num_images + Z_95**2 / (4 * num_images**2))
+    middle = share + Z_95**2 / (2 * num_images)
+    scale = 1 + Z_95**2 / num_images
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def _labels_as_classifier_counts(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
+    """Turn labels, which count the set's classes, into ones that count the classifier's."""
+    position = {class_name: index for index, class_name in enumerate(classifier.class_names)}
+    unknown = [class_name for class_name in images.class_names if class_name not in position]
+    if unknown:
+        known = ", ".join(classifier.class_names[:12]) + (", …" if len(classifier.class_names) > 12 else "")
+        raise DataError(
+            f"{images.name}: has classes that the classifier does not know: {', '.join(unknown[:5])} "
+            f"(it knows {known}); rename their folders, or train on these images"
+        )
+    labels: NDArray[np.int64] = np.array([position[name] for name in images.class_names], np.int64)[images.labels]
+    return labels
+
+
+def _class_scores(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[ClassScore, ...]:
+    rows = zip(class_names, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
+    return tuple(
+        ClassScore(
+            class_name,
+            int(num_images),
+            precision=_ratio(hits, num_predicted),
+            recall=_ratio(hits, num_images),
+            f1=_ratio(2 * hits, num_images + num_predicted),
+        )
+        for class_name, hits, num_images, num_predicted in rows
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _mistakes(
+    classifier: Classifier, images: ImageSet, labels: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> tuple[Mistake, ...]:
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES_LISTED]
+    names = classifier.class_names
+    return tuple(
+        Mistake(int(row), images.sources[int(row)], names[labels[row]], names[predicted[row]], float(confidence[row]))
+        for row in wrong
+    )
+
+
+def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, str, tuple[str, ...]]:
+    """Choose from a set the images that say something about a classifier: those it was not trained on.
+
+    Args:
+        classifier: What is to be scored.
+        images: A set as `load_images` returns it.
+
+    Returns:
+        The test images of the set if it has any; if the classifier was trained on this very set, the images that its
+        split kept for testing; otherwise all. Then a name for them, and notes.
+    """
+    if len(images.indices("test")):
+        return images.part("test"), "test", ()
+    trained_on, settings = classifier.metadata.get("data", {}), classifier.metadata.get("settings", {})
+    if trained_on.get("sha256") == images.data_hash:
+        split = split_images(images, settings["validation"], settings["test"], settings["seed"])
+        note = "the classifier was trained on other images of this set; these were kept for testing"
+        return split.part("test"), "test", (note,)
+    note = "the set has no test images of its own, and all of its images were used"
+    return images, "all", (note,)

@@ -1,0 +1,185 @@
+"""Reads IDX files and ``.npz`` archives into arrays; does not know what the images are for.
+
+Each reader gives `Part`s: images and label values of one part of a set, ``train``, ``validation``, ``test``, or
+``all`` where the source does not say.
+"""
+
+import gzip
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+MAX_IDX_BYTES = 64 * 2**30  # of uncompressed data; more is a damaged header, or a bomb
+_IDX_NAME = re.compile(r"(?P<part>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an image set as it was stored.
+
+    Attributes:
+        split: ``train``, ``validation``, ``test`` or ``all``.
+        images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, 3)``.
+        labels: Label values, ``(num_images,)``, integers.
+        source: Name of the file that held the images.
+    """
+
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    source: str
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read one IDX file of unsigned bytes, plain or gzip.
+
+    Source: the format is described at http://yann.lecun.com/exdb/mnist/.
+
+    Raises:
+        DataError: The file is not IDX, holds another type, or is truncated.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise DataError(f"{path}: the gzip data is truncated or damaged; fetch the file again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return parse_idx(data, str(path))
+
+
+def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Return the array in the bytes of an IDX file; `name` is what error messages call it."""
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise DataError(f"{name}: not an IDX file (it does not begin with two zero bytes)")
+    if data[2] != 0x08 or not 1 <= data[3] <= 4:
+        raise DataError(
+            f"{name}: an IDX file of type 0x{data[2]:02x}, {data[3]} dimensions; expected bytes (0x08), 1–4"
+        )
+    offset = 4 + 4 * data[3]
+    shape = tuple(int(n) for n in np.frombuffer(data[4:offset].ljust(4 * data[3], b"\0"), ">u4"))
+    expected = offset + int(np.prod([float(n) for n in shape]))
+    if len(data) != expected:
+        problem = "truncated" if len(data) < expected else "too long"
+        raise DataError(f"{name}: the IDX file is {problem}: {len(data):,} bytes, its header announces {expected:,}")
+    return np.frombuffer(data, np.uint8, offset=offset).reshape(shape)
+
+
+def find_idx_files(folder: Path) -> dict[str, dict[str, Path]]:
+    """Find IDX files by MNIST's names: ``{"train": {"images": path, "labels": path}, "test": …}``."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _IDX_NAME.fullmatch(path.name)
+        if match and path.is_file():
+            split = "train" if match["part"] == "train" else "test"
+            found.setdefault(split, {}).setdefault(match["kind"], path)
+    return found
+
+
+def read_idx_folder(folder: Path) -> list[Part]:
+    """Read the pairs of IDX files in a folder.
+
+    Raises:
+        DataError: A file is damaged, one of a pair is missing, or a pair's counts differ.
+    """
+    parts = []
+    for split, pair in find_idx_files(folder).items():
+        for kind in ("images", "labels"):
+            if kind not in pair:
+                raise DataError(f"{folder}: holds {split} IDX files, but none with {split} {kind}")
+        images, labels = read_idx(pair["images"]), read_idx(pair["labels"])
+        parts.append(_part(split, images, labels, pair["images"].name, str(folder)))
+    return parts
+
+
+def read_npz(path: Path) -> list[Part]:
+    """Read ``x_train``, ``y_train`` and, where they are, ``x_test``, ``y_test`` from an ``.npz``; never unpickles.
+
+    Raises:
+        DataError: The file is damaged, an array is missing, holds Python objects, or has a shape of another kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: _npz_array(archive, key, path) for key in archive.files if key[:2] in ("x_", "y_")}
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a readable .npz archive") from None
+    missing = [key for key in ("x_train", "y_train") if key not in arrays]
+    if missing or ("x_test" in arrays) != ("y_test" in arrays):
+        held = ", ".join(sorted(arrays)) or "none of them"
+        raise DataError(f"{path}: expected arrays x_train, y_train, x_test, y_test; it holds {held}")
+    parts = []
+    for split in ("train", "test"):
+        if f"x_{split}" in arrays:
+            images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
+            parts.append(_part(split, images, labels, f"{path.name}/x_{split}", str(path)))
+    return parts
+
+
+def _npz_array(archive: "np.lib.npyio.NpzFile", key: str, path: Path) -> NDArray[np.generic]:
+    try:
+        array: NDArray[np.generic] = archive[key]
+    except ValueError as error:
+        if "pickle" not in str(error).lower():
+            raise
+        raise DataError(f"{path}: {key} holds pickled Python objects, which are never loaded; save numbers") from None
+    return array
+
+
+def _part(split: str, images: NDArray[np.generic], labels: NDArray[np.generic], source: str, name: str) -> Part:
+    """Check that images and labels fit together, and bring them to uint8 and int64."""
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    is_picture = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
+    if images.dtype != np.uint8 or not is_picture:
+        received = f"{images.dtype} {images.shape}"
+        raise DataError(f"{name}: {split} images are {received}; expected uint8 (images, height, width[, 3])")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        received = f"{labels.dtype} {labels.shape}"
+        raise DataError(f"{name}: {split} labels are {received}; expected whole numbers of shape (images,)")
+    if len(images) != len(labels):
+        raise DataError(f"{name}: {len(images):,} {split} images but {len(labels):,} labels; expected as many")
+    return Part(split, images.astype(np.uint8, copy=False), labels.astype(np.int64), source)
+
+
+def label_parts(
+    parts: list[Part], class_names: tuple[str, ...] | None, name: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Turn the label values of all parts into indices.
+
+    Args:
+        parts: What was read; not empty.
+        class_names: Names of the labels 0, 1, …; None: each value that occurs is a class named by its number.
+        name: What error messages call the set.
+
+    Returns:
+        int64 indices into the class names, for all parts in turn, and the class names.
+
+    Raises:
+        DataError: There are no images, or a label has no name.
+    """
+    values = np.concatenate([part.labels for part in parts])
+    if not len(values):
+        raise DataError(f"{name}: holds no images")
+    if class_names is None:
+        occurring, indices = np.unique(values, return_inverse=True)
+        return indices.astype(np.int64), tuple(str(value) for value in occurring)
+    if values.min() < 0 or values.max() >= len(class_names):
+        worst = values.min() if values.min() < 0 else values.max()
+        raise DataError(f"{name}: label {worst} is outside 0–{len(class_names) - 1}")
+    return values, class_names

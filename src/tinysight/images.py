@@ -1,0 +1,285 @@
+"""ImageSet, and `load_images` that makes one from a name or a path; does not know models or training.
+
+Whatever the source, its pictures are decoded once into a memory-mapped uint8 array in the cache.
+"""
+
+import difflib
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import cache
+from .downloads import NAMED_SETS, Progress, check_content, find_named_set
+from .errors import DataError, MissingExtraError
+from .folders import decode_files, list_picture_files
+from .formats import Part, find_idx_files, label_parts, read_idx_folder, read_npz
+from .ink import frame_bitmap
+from .pixels import Framing, frame_array
+
+SPLITS = ("train", "validation", "test", "all")
+NAMES = ("digits", *sorted(NAMED_SETS))
+CHUNK_ROWS = 1_024  # images handled at a time where all of them may not fit in memory
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images, all of one size.
+
+    Attributes:
+        name: What the set was loaded from, as the user called it.
+        images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, 3)``; may be memory-mapped.
+        labels: int64 ``(num_images,)``, indices into `class_names`.
+        class_names: Name of each class.
+        sources: Where each image came from: a file below the folder, or a file and the row in it.
+        split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where nothing is decided yet.
+        hashes: uint8 ``(num_images, 32)``, SHA-256 of each image's pixels.
+        framing: How a picture from elsewhere becomes like these.
+        skipped: A line for each folder or kind of file that was passed over.
+        unreadable: A line for each picture that could not be read.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    sources: Sequence[str]
+    split: NDArray[np.uint8]
+    hashes: NDArray[np.uint8]
+    framing: Framing
+    skipped: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Return the positions of the images that belong to ``train``, ``validation``, ``test`` or ``all``."""
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def part(self, split: str) -> "ImageSet":
+        """Return the images of one split as a set of their own."""
+        chosen = self.indices(split)
+        is_run = len(chosen) > 0 and chosen[-1] - chosen[0] + 1 == len(chosen)
+        rows = slice(int(chosen[0]), int(chosen[-1]) + 1) if is_run else chosen  # a run of rows needs no copy
+        return ImageSet(
+            self.name, self.images[rows], self.labels[rows], self.class_names, [self.sources[i] for i in chosen],
+            self.split[rows], self.hashes[rows], self.framing,
+        )  # fmt: skip
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 over images, labels and class names, in hexadecimal; tells whether two sets are the same."""
+        digest = sha256("\n".join([str(self.images.shape), *self.class_names]).encode())
+        digest.update(self.labels.tobytes())
+        digest.update(self.hashes.tobytes())
+        return digest.hexdigest()
+
+
+def load_images(
+    source: str | Path,
+    framing: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    like: Framing | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Load an image set by name or path.
+
+    Args:
+        source: ``digits``, ``mnist`` or ``fashion-mnist``; or the path of a folder with IDX files, of an ``.npz``
+            with x_train, y_train, x_test and y_test, or of a folder with one folder of pictures for each class
+            (which may lie below folders named train and test).
+        framing: ``whole`` or ``ink``; by default ``ink`` for digits and MNIST, else ``whole``.
+        image_size: Height and width to which pictures in folders are framed; by default 28×28.
+        like: A classifier's framing, to which all images are brought; replaces the two above.
+        progress: Called with what is under way, how much of it is done, and how much there is.
+
+    Returns:
+        The set; an official test set is marked ``test``, other images ``all`` until `split_images` decides.
+
+    Raises:
+        DataError: There is no such set, or it cannot be read.
+    """
+    name = str(source)
+    path = Path(source)
+    if name == "digits":
+        array_source = ArraySource(name, framing or "ink", ("digits",), lambda: [_read_digits()], tuple("0123456789"))
+    elif name in NAMED_SETS:
+        array_source = _named_source(name, framing, progress)
+    elif not path.exists():
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise DataError(f"{name}: neither a path that exists nor one of the named sets {', '.join(NAMES)}{hint}")
+    elif path.suffix.lower() == ".npz":
+        array_source = ArraySource(name, framing or "whole", cache.file_fingerprint(path), lambda: read_npz(path))
+    elif not path.is_dir():
+        raise DataError(f"{name}: is a file; expected a folder, an .npz archive, or one of: {', '.join(NAMES)}")
+    elif idx_files := [file for pair in find_idx_files(path).values() for file in pair.values()]:
+        key = tuple(cache.file_fingerprint(file) for file in idx_files)
+        array_source = ArraySource(name, framing or "whole", key, lambda: read_idx_folder(path))
+    else:
+        wanted = like or Framing(framing or "whole", *(image_size or ()))
+        return _load_folder(path, wanted, like is not None, progress)
+    return _load_arrays(array_source, like)
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """A source whose images are arrays already: what `_load_arrays` needs to know of it."""
+
+    name: str
+    framing: str
+    key: object
+    read: Callable[[], list[Part]]
+    class_names: tuple[str, ...] | None = None
+
+
+def _named_source(name: str, framing: str | None, progress: Progress | None) -> ArraySource:
+    named_set, files = NAMED_SETS[name], find_named_set(name, progress)
+
+    def read() -> list[Part]:
+        for file, expected in named_set.files.items():
+            check_content(files[file], expected)
+        return read_idx_folder(next(iter(files.values())).parent)
+
+    key = tuple(cache.file_fingerprint(path) for path in files.values())
+    return ArraySource(name, framing or named_set.framing, key, read, named_set.class_names)
+
+
+def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
+    """Bring arrays into the cache; they keep their size unless `like` asks for another."""
+
+    def fill(folder: Path) -> None:
+        parts = source.read()
+        labels, class_names = label_parts(parts, source.class_names, source.name)
+        shape = like.image_shape if like else parts[0].images.shape[1:]
+        images = cache.create_images(folder, (len(labels), *shape))
+        start = 0
+        for part in parts:
+            images[start : start + len(part.images)] = _brought_to(shape, part.images, like, source.name)
+            start += len(part.images)
+        framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
+        split = np.concatenate([np.full(len(part.images), SPLITS.index(part.split), np.uint8) for part in parts])
+        _store(folder, labels, split, class_names, framing, [[part.source, len(part.images)] for part in parts])
+
+    fingerprint = cache.fingerprint("arrays", source.key, source.framing, like and asdict(like))
+    return _through_cache(fingerprint, fill, source.name)
+
+
+def _brought_to(
+    shape: tuple[int, ...], images: NDArray[np.uint8], like: Framing | None, name: str
+) -> NDArray[np.uint8]:
+    if images.shape[1:] == shape:
+        return images
+    if like is None:
+        raise DataError(f"{name}: images of shape {images.shape[1:]} and of {shape}; expected all of one shape")
+    return np.stack([frame_array(image, like)[0] for image in images])
+
+
+def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Progress | None) -> ImageSet:
+    """Bring the pictures below `path` into the cache.
+
+    Unless `keep_channels`, they are decoded in colour, and stored in grey where no picture has any.
+    """
+    files, skipped = list_picture_files(path)
+    if not files:
+        raise DataError(f"{path}: holds no pictures in class folders (such as {path / 'CLASS' / 'PICTURE.png'})")
+    in_colour = framing.channels == 3 or not (keep_channels or framing.method == "ink")
+    decoded_as = replace(framing, channels=3 if in_colour else 1)
+
+    def fill(folder: Path) -> None:
+        decoded = cache.create_images(folder, (len(files), *decoded_as.image_shape), "decoded.u8")
+        problems = decode_files(files, decoded_as, decoded, lambda done: _report(progress, done, len(files)))
+        good = np.flatnonzero([not problem for problem in problems])
+        if not len(good):
+            raise DataError(f"{path}: none of its {len(files)} pictures can be read; the first: {problems[0]}")
+        drop_colour = in_colour and not keep_channels and not _has_colour(decoded)
+        kept_as = replace(decoded_as, channels=1) if drop_colour else decoded_as
+        images = cache.create_images(folder, (len(good), *kept_as.image_shape))
+        for start in range(0, len(good), CHUNK_ROWS):
+            rows = decoded[good[start : start + CHUNK_ROWS]]
+            images[start : start + CHUNK_ROWS] = rows[..., 0] if drop_colour else rows
+        (folder / "decoded.u8").unlink()
+        kept = [files[row] for row in good]
+        class_names = sorted({file.class_name for file in kept})
+        index_of_class = {class_name: index for index, class_name in enumerate(class_names)}
+        labels = np.array([index_of_class[file.class_name] for file in kept], np.int64)
+        split = np.array([SPLITS.index(file.split) for file in kept], np.uint8)
+        sources = [[file.path.relative_to(path).as_posix(), None] for file in kept]
+        unreadable = [problem for problem in problems if problem]
+        _store(folder, labels, split, class_names, kept_as, sources, unreadable)
+
+    key = [cache.file_fingerprint(file.path) for file in files]
+    fingerprint = cache.fingerprint("folder", key, asdict(decoded_as), keep_channels)
+    return replace(_through_cache(fingerprint, fill, str(path)), skipped=tuple(skipped))
+
+
+def _has_colour(images: NDArray[np.uint8]) -> bool:
+    chunks = (images[start : start + CHUNK_ROWS] for start in range(0, len(images), CHUNK_ROWS))
+    return any((chunk[..., :1] != chunk[..., 1:]).any() for chunk in chunks)
+
+
+def _report(progress: Progress | None, done: int, total: int) -> None:
+    if progress:
+        progress("reading pictures", done, total)
+
+
+def _read_digits() -> Part:
+    """Return scikit-learn's 1,797 handwritten digits, each 8×8 bitmap scaled to the 20×20 box of MNIST's 28×28.
+
+    Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise MissingExtraError("the image set 'digits'", "train") from None
+    digits = load_digits()
+    bitmaps = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # its grey levels are 0–16
+    return Part("all", np.stack([frame_bitmap(bitmap, 28, 28) for bitmap in bitmaps]), digits.target, "digits")
+
+
+def _store(
+    folder: Path,
+    labels: NDArray[np.int64],
+    split: NDArray[np.uint8],
+    class_names: Sequence[str],
+    framing: Framing,
+    sources: Sequence[Sequence[object]],
+    unreadable: Sequence[str] = (),
+) -> None:
+    """Write what belongs to the images in `folder`; a source is a file and its number of rows (None: a picture)."""
+    images = cache.open_images(folder, (len(labels), *framing.image_shape))
+    hashes = b"".join(sha256(image).digest() for image in images)
+    np.save(folder / "labels.npy", labels)
+    np.save(folder / "split.npy", split)
+    np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint8).reshape(-1, 32))
+    about = {"class_names": class_names, "framing": asdict(framing), "sources": sources, "unreadable": unreadable}
+    cache.write_about(folder, about)
+
+
+def _through_cache(fingerprint: str, fill: Callable[[Path], None], name: str) -> ImageSet:
+    """Open a cached set; have it filled where it is not there, or damaged."""
+    folder = cache.stored_folder(fingerprint, fill)
+    try:
+        return _open(folder, name)
+    except (OSError, ValueError, KeyError, TypeError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return _open(cache.stored_folder(fingerprint, fill), name)
+
+
+def _open(folder: Path, name: str) -> ImageSet:
+    about = cache.read_about(folder)
+    framing = Framing(**about["framing"])
+    labels = np.load(folder / "labels.npy")
+    images = cache.open_images(folder, (len(labels), *framing.image_shape))
+    sources: list[str] = []
+    for source, rows in about["sources"]:
+        sources += [source] if rows is None else [f"{source}[{row}]" for row in range(rows)]
+    split, hashes = np.load(folder / "split.npy"), np.load(folder / "hashes.npy")
+    class_names, unreadable = tuple(about["class_names"]), tuple(about["unreadable"])
+    return ImageSet(name, images, labels, class_names, sources, split, hashes, framing, (), unreadable)

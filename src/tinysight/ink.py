@@ -1,0 +1,136 @@
+"""Finds one drawn character in a grey picture and places it as MNIST's authors did; knows nothing of files.
+
+Source: the placing (20×20 box, aspect kept, centre of mass in the middle of 28×28) is that of Y. LeCun, C. Cortes and
+C. J. C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BOX_SHARE = 20 / 28  # of the input's side that the character's longer side fills
+WORKING_SIDE = 400  # pixels; more show only paper grain in what ends up 20 pixels large
+MIN_CONTRAST = 12.0  # grey levels between ink and paper; below this a picture is blank
+
+
+def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], bool]:
+    """Place the character in `grey` as white ink on black.
+
+    Args:
+        grey: uint8 ``(rows, columns)``, dark ink on light paper or the reverse.
+        height: Rows of the result.
+        width: Columns of the result.
+
+    Returns:
+        uint8 ``(height, width)``, and whether any ink was found; without ink the result is black.
+    """
+    if is_framed(grey, height, width):
+        return grey, True
+    ink = extract_ink(_reduced(grey))
+    threshold = _otsu_threshold(ink)
+    mask = ink > threshold
+    if not mask.any() or ink[mask].mean() < MIN_CONTRAST:
+        return np.zeros((height, width), np.uint8), False
+    level = np.percentile(ink[mask], 75)
+    faintest = threshold / 3  # keeps the soft edge of a stroke, drops the paper
+    strength = ((ink - faintest) / max(level - faintest, 1.0)).clip(0, 1)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    # One pixel of margin keeps the soft edge of the outermost strokes.
+    crop = strength[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+    return _centred(_scaled(crop, round(min(height, width) * BOX_SHARE)), height, width), True
+
+
+def frame_bitmap(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Place a small bitmap of light ink on black, whose ink fills it, as `frame_ink` places a character.
+
+    Args:
+        bitmap: uint8 ``(rows, columns)``, 0 where there is no ink.
+        height: Rows of the result.
+        width: Columns of the result.
+
+    Returns:
+        uint8 ``(height, width)``; the bitmap's grey levels are kept.
+    """
+    side = round(min(height, width) * BOX_SHARE)
+    scaled = Image.fromarray(bitmap).resize((side, side), Image.Resampling.BICUBIC)
+    return _centred(np.asarray(scaled, dtype=np.float64) / 255, height, width)
+
+
+def is_framed(grey: NDArray[np.uint8], height: int, width: int) -> bool:
+    """Tell whether a picture of the right size is placed already: black at its edge and its mass in the middle."""
+    if grey.shape != (height, width) or not grey.any():
+        return False
+    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    row, column = _centre_of_mass(grey.astype(np.float64))
+    # In MNIST no centre of mass is further than half a pixel from (14, 14).
+    return edge.mean() < 8 and abs(row - height / 2) < 0.55 and abs(column - width / 2) < 0.55
+
+
+def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return how much each pixel differs from the paper, in grey levels ≥ 0, whichever of the two is darker.
+
+    The paper is a quadratic surface through the pixels that are not ink, so that a shadow or a lamp on one side of a
+    photograph does not count as ink.
+    """
+    values = grey.astype(np.float64)
+    rows, columns = (np.linspace(-1, 1, n) for n in values.shape)
+    y, x = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    flat = values.ravel()
+    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    residual = flat - np.median(edge)
+    smooth_sides = min(values.shape) >= 32  # a smaller picture has too few pixels of paper to fit a surface to
+    for _ in range(3 if smooth_sides else 0):
+        spread = max(np.median(np.abs(residual)) * 3, 8.0)
+        paper = np.abs(residual) < spread
+        if paper.sum() < flat.size // 4:
+            break
+        coefficients, *_ = np.linalg.lstsq(terms[paper], flat[paper], rcond=None)
+        residual = flat - terms @ coefficients
+    lighter, darker = np.percentile(residual, 99.5), -np.percentile(residual, 0.5)
+    ink: NDArray[np.float64] = residual if lighter > darker else -residual
+    return ink.clip(0).reshape(values.shape)
+
+
+def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    factor = -(-max(grey.shape) // WORKING_SIDE)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def _otsu_threshold(ink: NDArray[np.float64]) -> float:
+    """Return the level that best parts the values in two groups.
+
+    Source: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9 (1979).
+    """
+    counts, edges = np.histogram(ink, bins=128)
+    middles = (edges[:-1] + edges[1:]) / 2
+    below, above = counts.cumsum(), counts.sum() - counts.cumsum()
+    mass = (counts * middles).cumsum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
+    return float(edges[np.nan_to_num(between).argmax() + 1])
+
+
+def _scaled(strength: NDArray[np.float64], box_side: int) -> NDArray[np.float64]:
+    """Scale so that the longer side is `box_side`; a hair line stays visible because the peak becomes 1 again."""
+    scale = box_side / max(strength.shape)
+    size = (max(1, round(strength.shape[1] * scale)), max(1, round(strength.shape[0] * scale)))
+    picture = Image.fromarray(strength.astype(np.float32))
+    scaled = np.asarray(picture.resize(size, Image.Resampling.BICUBIC), dtype=np.float64).clip(0, None)
+    peak = max(float(np.percentile(scaled, 97)), 1e-3)
+    return np.minimum(scaled / peak, 1.0)
+
+
+def _centred(strength: NDArray[np.float64], height: int, width: int) -> NDArray[np.uint8]:
+    row, column = _centre_of_mass(strength)
+    top = int(np.clip(round(height / 2 - row), 0, height - strength.shape[0]))
+    left = int(np.clip(round(width / 2 - column), 0, width - strength.shape[1]))
+    framed = np.zeros((height, width), np.uint8)
+    framed[top : top + strength.shape[0], left : left + strength.shape[1]] = np.rint(strength * 255)
+    return framed
+
+
+def _centre_of_mass(weights: NDArray[np.float64]) -> tuple[float, float]:
+    total = weights.sum()
+    rows, columns = np.arange(weights.shape[0]), np.arange(weights.shape[1])
+    return float(weights.sum(axis=1) @ rows / total), float(weights.sum(axis=0) @ columns / total)

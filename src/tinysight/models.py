@@ -1,0 +1,111 @@
+"""The dense networks, written twice: with Keras's Sequential and with its functional API; never sees data.
+
+Both builders make the same function. With no options that is the tutorial's network: 784–512–10, 1,022,490 weights.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from .errors import MissingExtraError
+from .settings import DEFAULT_HIDDEN, DEFAULT_IMAGE_SIZE, DROPOUT_POSITIONS, check_choice, check_hidden, check_number
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what TensorFlow's C++ code greets with, ten lines about this machine, off standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not heeded by what is logged before it is read
+    sys.stderr.flush()
+    real, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(real, 2)
+        os.close(real)
+        os.close(nowhere)
+
+
+try:
+    with _silence():
+        import keras
+        from keras import layers
+except ImportError as error:
+    raise MissingExtraError("building a network", "train") from error
+
+
+def sequential(
+    image_shape: tuple[int, ...] = DEFAULT_IMAGE_SIZE,
+    num_classes: int = 10,
+    hidden: tuple[int, ...] = DEFAULT_HIDDEN,
+    dropout: float = 0.0,
+    dropout_position: str = "after",
+) -> keras.Model:
+    """Build and compile the network as a stack of layers.
+
+    Args:
+        image_shape: ``(height, width)`` or ``(height, width, channels)`` of one image.
+        num_classes: Number of classes, 2 or more.
+        hidden: Widths of the hidden layers.
+        dropout: Share of each hidden layer's outputs dropped while training; 0: no dropout layers.
+        dropout_position: ``after`` or ``before`` the activation.
+
+    Returns:
+        A compiled model from float32 images in 0…1, shape ``(batch, *image_shape)``, to probabilities
+        ``(batch, num_classes)``; it trains on one-hot labels.
+
+    Raises:
+        SettingsError: An option is out of range.
+    """
+    _check(num_classes, hidden, dropout, dropout_position)
+    model = keras.Sequential([keras.Input(image_shape), layers.Flatten()])
+    for width in hidden:
+        if dropout and dropout_position == "before":
+            model.add(layers.Dense(width))
+            model.add(layers.Dropout(dropout))
+            model.add(layers.Activation("relu"))
+        else:
+            model.add(layers.Dense(width, activation="relu"))
+            if dropout:
+                model.add(layers.Dropout(dropout))
+    model.add(layers.Dense(num_classes, activation="softmax"))
+    return _compiled(model)
+
+
+def functional(
+    image_shape: tuple[int, ...] = DEFAULT_IMAGE_SIZE,
+    num_classes: int = 10,
+    hidden: tuple[int, ...] = DEFAULT_HIDDEN,
+    dropout: float = 0.0,
+    dropout_position: str = "before",
+) -> keras.Model:
+    """Build and compile the network by calling layers on tensors; arguments and result as for `sequential`."""
+    _check(num_classes, hidden, dropout, dropout_position)
+    images = keras.Input(image_shape)
+    x = layers.Flatten()(images)
+    for width in hidden:
+        x = layers.Dense(width)(x)
+        if dropout and dropout_position == "before":
+            x = layers.Dropout(dropout)(x)
+        x = layers.Activation("relu")(x)
+        if dropout and dropout_position == "after":
+            x = layers.Dropout(dropout)(x)
+    x = layers.Dense(num_classes)(x)
+    probabilities = layers.Activation("softmax")(x)
+    return _compiled(keras.Model(images, probabilities))
+
+
+BUILDERS = {"sequential": sequential, "functional": functional}
+
+
+def _compiled(model: keras.Model) -> keras.Model:
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _check(num_classes: int, hidden: tuple[int, ...], dropout: float, dropout_position: str) -> None:
+    check_number("number of classes", num_classes, 2, 100_000)
+    check_hidden(hidden)
+    check_number("dropout", dropout, 0, 0.99)
+    check_choice("dropout position", dropout_position, DROPOUT_POSITIONS)

@@ -1,0 +1,206 @@
+"""Turns a file, bytes or an array into the classifier's uint8 pixels; does not know classes, labels or models.
+
+The one pixel path: training, prediction and serving all come through `read_picture` and `frame_picture`.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import PictureError
+from .ink import frame_ink
+from .settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+SUFFIXES = frozenset(
+    ".bmp .gif .jpg .jpeg .jpe .jfif .png .apng .pbm .pgm .ppm .pnm .tif .tiff .webp".split()  # noqa: SIM905
+)
+MAX_PIXELS = 120_000_000  # a phone's largest mode is 108 megapixels; as RGB this is 360 MB while it is decoded
+MAX_FILE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a picture of any size becomes a classifier's input.
+
+    Attributes:
+        method: ``whole`` (fit the picture) or ``ink`` (find one drawn character and place it as MNIST does).
+        height: Rows of the input.
+        width: Columns of the input.
+        channels: 1 (grey) or 3 (red, green, blue).
+    """
+
+    method: str = "whole"
+    height: int = DEFAULT_IMAGE_SIZE[0]
+    width: int = DEFAULT_IMAGE_SIZE[1]
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        check_choice("framing", self.method, FRAMINGS)
+        check_number("image height", self.height, 1, MAX_IMAGE_SIDE)
+        check_number("image width", self.width, 1, MAX_IMAGE_SIDE)
+        check_choice("number of channels", str(self.channels), ("1", "3"))
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one input: ``(height, width)``, or ``(height, width, 3)`` in colour."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+
+def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.Image:
+    """Decode a picture, upright, without transparency, as mode ``L`` or ``RGB`` of 8 bits.
+
+    Of an animation this is the first frame. The file's type is told by its content, never by its name.
+
+    Args:
+        source: A path, or the bytes of a picture file.
+        name: What error messages call the picture; by default its path.
+
+    Raises:
+        PictureError: The file is missing, empty, damaged, too large, or of a type that is not read.
+    """
+    name = name or (str(source) if isinstance(source, str | Path) else "the picture")
+    data = source if isinstance(source, bytes) else _read_bytes(Path(source), name)
+    if not data:
+        raise PictureError(f"{name}: the file is empty; expected a picture")
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            warnings.simplefilter("ignore")
+            if picture.width * picture.height > MAX_PIXELS:
+                size = f"{picture.width}×{picture.height}"
+                raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {MAX_PIXELS:,} pixels")
+            picture.load()
+            return _plain(_upright(picture))
+    except PictureError:
+        raise
+    except UnidentifiedImageError:
+        kinds = ", ".join(FORMATS)
+        raise PictureError(f"{name}: not a picture that can be read; expected one of {kinds}") from None
+    except Image.DecompressionBombError:
+        raise PictureError(f"{name}: too many pixels; make it smaller than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # Pillow's decoders raise anything, struct.error and IndexError included
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PictureError(f"{name}: the picture is damaged ({reason[:120]})") from error
+
+
+def frame_picture(picture: Image.Image, framing: Framing) -> tuple[NDArray[np.uint8], str]:
+    """Make a picture the classifier's input.
+
+    Args:
+        picture: Mode ``L`` or ``RGB``, as `read_picture` returns it.
+        framing: What the classifier wants.
+
+    Returns:
+        uint8 pixels of shape `framing.image_shape`, and a note that is empty where nothing was changed.
+    """
+    wanted_mode = "L" if framing.channels == 1 else "RGB"
+    wanted_size = (framing.width, framing.height)
+    note = ""
+    if (picture.size, picture.mode) != (wanted_size, wanted_mode):
+        note = f"framed from {_describe(picture.size, picture.mode)} to {_describe(wanted_size, wanted_mode)}"
+    if framing.method == "ink":
+        pixels, found = frame_ink(np.asarray(picture.convert("L")), framing.height, framing.width)
+        if not found:
+            note = "no ink found: the picture is blank"
+        if framing.channels == 3:
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        return pixels, note
+    return _fit_whole(picture.convert(wanted_mode), wanted_size), note
+
+
+def frame_array(array: NDArray[np.uint8], framing: Framing) -> tuple[NDArray[np.uint8], str]:
+    """Make uint8 pixels ``(height, width)`` or ``(height, width, 3)`` the classifier's input.
+
+    An array that has the classifier's shape already is taken as it is.
+
+    Raises:
+        PictureError: The array is not uint8 or has another number of dimensions.
+    """
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
+        received = f"{array.dtype} {array.shape}"
+        raise PictureError(f"got an array {received}; expected uint8 of shape (height, width) or (height, width, 3)")
+    if array.shape == framing.image_shape:
+        return array, ""
+    return frame_picture(Image.fromarray(array), framing)
+
+
+def _read_bytes(path: Path, name: str) -> bytes:
+    try:
+        if path.is_dir():
+            raise PictureError(f"{name}: is a folder; expected a picture file")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"{name}: there is no such file") from None
+    except OSError as error:
+        raise PictureError(f"{name}: cannot be read ({error.strerror})") from None
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a photograph as its EXIF orientation says; unreadable EXIF data says nothing."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # damaged EXIF data raises SyntaxError, struct.error, ValueError and more
+        return picture
+
+
+def _plain(picture: Image.Image) -> Image.Image:
+    """Reduce any of Pillow's modes to opaque ``L`` or ``RGB`` of 8 bits."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _eight_bits(picture)
+    if "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return _on_background(picture.convert("RGBA"))
+    if picture.mode in ("1", "L"):
+        return picture.convert("L")
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale 16-bit, 32-bit and floating-point grey to 8 bits."""
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0, neginf=0)
+    if picture.mode == "F":
+        low, high = values.min(), values.max()
+        low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+    else:  # 16-bit grey; mode I holds 32 bits but its files rarely use more than 16
+        low, high = 0.0, max(65_535.0, values.max())
+    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
+    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+
+
+def _on_background(picture: Image.Image) -> Image.Image:
+    """Lay a picture with transparency on white, or on black where what is visible is itself light."""
+    alpha = np.asarray(picture.getchannel("A"), dtype=np.float64)
+    grey = np.asarray(picture.convert("RGB").convert("L"), dtype=np.float64)
+    visible = alpha.sum()
+    is_light = visible > 0 and (grey * alpha).sum() / visible > 127.5
+    has_holes = (alpha < 255).any()
+    background = Image.new("RGBA", picture.size, "black" if is_light and has_holes else "white")
+    flat = Image.alpha_composite(background, picture).convert("RGB")
+    values = np.asarray(flat)
+    is_grey = (values[..., 0] == values[..., 1]).all() and (values[..., 1] == values[..., 2]).all()
+    return flat.convert("L") if is_grey else flat
+
+
+def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale a picture to fit `size` (width, height) with its aspect kept; the rest takes its edge's mean colour."""
+    if picture.size == size:
+        return np.asarray(picture)
+    scale = min(size[0] / picture.width, size[1] / picture.height)
+    fitted_size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    fitted = np.asarray(picture.resize(fitted_size, Image.Resampling.BILINEAR))
+    edge = np.concatenate([fitted[0], fitted[-1], fitted[:, 0], fitted[:, -1]])
+    framed = np.empty((size[1], size[0], *fitted.shape[2:]), np.uint8)
+    framed[:] = np.rint(edge.mean(axis=0)).astype(np.uint8)
+    top, left = (size[1] - fitted_size[1]) // 2, (size[0] - fitted_size[0]) // 2
+    framed[top : top + fitted_size[1], left : left + fitted_size[0]] = fitted
+    return framed
+
+
+def _describe(size: tuple[int, int], mode: str) -> str:
+    return f"{size[0]}×{size[1]} {'grey' if mode == 'L' else 'colour'}"

@@ -1,0 +1,169 @@
+"""A run's folder: all that a training leaves on disk, as a whole or not at all; does not know commands.
+
+It holds ``model.onnx`` (the classifier), ``model.keras`` (the same network for Keras), ``settings.json``,
+``splits.csv``, ``history.csv``, ``evaluation.json`` and ``report.html``.
+"""
+
+import csv
+import io
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import OutputError
+from .evaluation import Evaluation
+from .files import write_whole
+from .images import SPLITS, ImageSet
+from .report import render_report
+
+if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do without
+    from .training import EpochResult, Training
+
+
+def check_output(folder: str | Path, overwrite: bool = False) -> None:
+    """Raise `OutputError` unless a run could be written to `folder`; nothing is left there.
+
+    Args:
+        folder: Where the run is to be.
+        overwrite: Whether a run that is there already may be replaced; other folders never are.
+    """
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "model.onnx").is_file():
+            raise OutputError(f"{folder}: is a folder with other things in it; choose another with --out")
+        if not overwrite:
+            raise OutputError(
+                f"{folder}: holds a run already; choose another with --out, or replace it with --overwrite"
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; expected the name of a folder")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    try:
+        Path(tempfile.mkdtemp(prefix=".tinysight-", dir=above)).rmdir()
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from None
+
+
+def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, overwrite: bool = False) -> None:
+    """Write a run's folder.
+
+    The files are written to a temporary folder beside it, which is renamed when all of them are there.
+
+    Args:
+        training: What `train` gave.
+        evaluation: What `evaluate` made of its test images.
+        folder: Where to.
+        overwrite: Whether a run that is there already may be replaced.
+
+    Raises:
+        OutputError: The folder holds something already, or cannot be written.
+    """
+    folder = Path(folder).absolute()
+    check_output(folder, overwrite)
+    building = folder.with_name(f".{folder.name}-{os.getpid()}")
+    try:
+        building.mkdir(parents=True)
+        try:
+            _write_files(training, evaluation, building)
+            _put_in_place(building, folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); nothing was changed") from None
+
+
+def _put_in_place(building: Path, folder: Path) -> None:
+    """Rename the finished folder, and remove what was there before."""
+    old = building.with_name(f"{building.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        building.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:
+    training.classifier.save(folder / "model.onnx")
+    training.model.save(folder / "model.keras", include_optimizer=False)
+    test_images = training.images.part("test")
+    texts = {
+        "settings.json": json.dumps(describe_training(training), indent=2),
+        "splits.csv": _splits_as_csv(training.images),
+        "history.csv": _history_as_csv(training.history),
+        "evaluation.json": json.dumps(evaluation.to_dict(), indent=2),
+        "report.html": render_report(evaluation, test_images, training.history, _facts(training)),
+    }
+    for name, text in texts.items():
+        write_whole(folder / name, text.encode())
+
+
+def describe_training(training: "Training") -> dict[str, Any]:
+    """Return every setting of a training, with the versions and data behind it, as what JSON can hold."""
+    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "pillow")
+    return {
+        "settings": asdict(training.settings),
+        "best_epoch": training.best_epoch,
+        "was_stopped": training.was_stopped,
+        "data": {
+            "name": training.images.name,
+            "sha256": training.images.data_hash,
+            "num_images": {split: len(training.images.indices(split)) for split in ("train", "validation", "test")},
+            "class_names": training.images.class_names,
+            "unreadable": training.images.unreadable,
+        },
+        "framing": asdict(training.images.framing),
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in packages}},
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return __version__ if package == "tinysight" else version(package)
+    except PackageNotFoundError:  # installed under another name, as tensorflow-cpu is
+        return "unknown"
+
+
+def _splits_as_csv(images: ImageSet) -> str:
+    names = [SPLITS[code] for code in images.split]
+    labels = [images.class_names[label] for label in images.labels]
+    hashes = [row.tobytes().hex() for row in images.hashes]
+    return _as_csv(("source", "sha256", "label", "split"), zip(images.sources, hashes, labels, names, strict=True))
+
+
+def _history_as_csv(history: "list[EpochResult]") -> str:
+    columns = [field.name for field in fields(history[0])]
+    return _as_csv(columns, ([getattr(epoch, column) for column in columns] for epoch in history))
+
+
+def _as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _facts(training: "Training") -> dict[str, str]:
+    settings, classifier = training.settings, training.classifier
+    epochs = f"{len(training.history)} epochs, the best was epoch {training.best_epoch}"
+    return {
+        "network": f"{settings.api}, hidden {'–'.join(map(str, settings.hidden))}, dropout {settings.dropout:g}",
+        "trained": f"recipe {settings.recipe}, batch size {settings.batch_size}, {epochs}, seed {settings.seed}",
+        "images": ", ".join(f"{len(training.images.indices(s)):,} {s}" for s in ("train", "validation", "test")),
+        "framing": classifier.framing.method,
+        "ONNX and Keras": f"differ by at most {classifier.metadata['parity']['max_difference']:.1e} in a probability",
+        "data": f"{training.images.name}, SHA-256 {training.images.data_hash[:16]}…",
+    }
