@@ -4,6 +4,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part (some pictures coul
 """
 
 import json
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -50,9 +52,6 @@ def main() -> NoReturn:
         status = app(prog_name="tinysight", standalone_mode=False)
         if status == INTERRUPTED:
             _complain("interrupted; nothing was written")
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
-        status = DONE
     except Exception as error:
         if debug:
             raise
@@ -167,11 +166,20 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     display.show_training(training)
     display.show_accuracy(evaluation)
     display.show_files(folder)
+    program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     display.show_next(
-        f"tinysight evaluate {folder / 'model.onnx'} {images.name}",
-        f"tinysight predict {folder / 'model.onnx'} PICTURE",
+        f"{program} evaluate {model} {shlex.quote(images.name)}",
+        f"{program} predict {model} PICTURE",
     )
     return DONE_IN_PART if images.unreadable else DONE
+
+
+def _program() -> str:
+    """Return what to type to call this program as it was called."""
+    called_as = Path(sys.argv[0])
+    if called_as.name == "__main__.py":
+        return "python -m tinysight"
+    return called_as.name if shutil.which(called_as.name) else str(called_as)
 
 
 @contextmanager

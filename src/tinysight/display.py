@@ -106,8 +106,9 @@ class EpochLines:
 def show_accuracy(evaluation: "Evaluation") -> None:
     """Print the figure that matters, with its interval."""
     low, high = (percent(bound) for bound in evaluation.accuracy_interval)
+    figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
     say(
-        f"{evaluation.split} accuracy {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
+        f"{figure} {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
         f"{evaluation.num_images:,} images (95 % interval {low} to {high})",
         "bold",
     )

@@ -78,7 +78,7 @@ def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
 def find_idx_files(folder: Path) -> dict[str, dict[str, Path]]:
     """Find IDX files by MNIST's names: ``{"train": {"images": path, "labels": path}, "test": …}``."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), reverse=True):  # "train" before "test" and "t10k"
         match = _IDX_NAME.fullmatch(path.name)
         if match and path.is_file():
             split = "train" if match["part"] == "train" else "test"
@@ -109,7 +109,7 @@ def read_npz(path: Path) -> list[Part]:
         DataError: The file is damaged, an array is missing, holds Python objects, or has a shape of another kind.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: _npz_array(archive, key, path) for key in archive.files if key[:2] in ("x_", "y_")}
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None

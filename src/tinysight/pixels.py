@@ -102,7 +102,7 @@ def frame_picture(picture: Image.Image, framing: Framing) -> tuple[NDArray[np.ui
     wanted_size = (framing.width, framing.height)
     note = ""
     if (picture.size, picture.mode) != (wanted_size, wanted_mode):
-        note = f"framed from {_describe(picture.size, picture.mode)} to {_describe(wanted_size, wanted_mode)}"
+        note = f"framed from {picture.width}×{picture.height} {'grey' if picture.mode == 'L' else 'colour'}"
     if framing.method == "ink":
         pixels, found = frame_ink(np.asarray(picture.convert("L")), framing.height, framing.width)
         if not found:
@@ -200,7 +200,3 @@ def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]
     top, left = (size[1] - fitted_size[1]) // 2, (size[0] - fitted_size[0]) // 2
     framed[top : top + fitted_size[1], left : left + fitted_size[0]] = fitted
     return framed
-
-
-def _describe(size: tuple[int, int], mode: str) -> str:
-    return f"{size[0]}×{size[1]} {'grey' if mode == 'L' else 'colour'}"

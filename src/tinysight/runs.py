@@ -95,8 +95,10 @@ def _put_in_place(building: Path, folder: Path) -> None:
 
 
 def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:
-    training.classifier.save(folder / "model.onnx")
-    training.model.save(folder / "model.keras", include_optimizer=False)
+    figures = {key: getattr(evaluation, key) for key in ("num_images", "accuracy", "accuracy_interval")}
+    training.classifier.with_metadata(test=figures).save(folder / "model.onnx")
+    training.model.optimizer.build(training.model.trainable_variables)  # else Keras warns whoever loads the file
+    training.model.save(folder / "model.keras")
     test_images = training.images.part("test")
     texts = {
         "settings.json": json.dumps(describe_training(training), indent=2),

@@ -262,7 +262,7 @@ def _compile_scoring(model: keras.Model) -> Callable[..., tuple[float, float]]:
 
     def score(images: tf.Tensor, labels: tf.Tensor, rows: NDArray[np.int64]) -> tuple[float, float]:
         sums = [score_batch(images, labels, tf.constant(batch)).numpy() for batch in _batches(rows)]
-        loss, hits = (float(total) for total in np.sum(sums, axis=0, dtype=np.float64))
+        loss, hits = (float(total) for total in np.asarray(sums, np.float64).sum(axis=0))
         return loss / len(rows), hits / len(rows)
 
     return score

@@ -1,0 +1,323 @@
+"""The commands, as a user types them; each failure is one line, its exit status documented, and leaves no file."""
+
+import csv
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+QUICK = ("--hidden", "16", "--epochs", "2")
+
+
+@pytest.fixture
+def digit(trained, tmp_path):
+    path = tmp_path / "digit.png"
+    Image.fromarray(np.asarray(trained.images.images[7])).save(path)
+    return path
+
+
+def assert_one_line(error, *words):
+    assert error.startswith("tinysight: ")
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    for word in words:
+        assert word in error, error
+
+
+def test_train_writes_a_run_and_says_what_next(tinysight, tmp_path):
+    out = tmp_path / "run"
+    status, printed, error = tinysight("train", "digits", "--out", out, *QUICK)
+    assert status == 0, error
+    assert "test accuracy" in printed
+    assert str(out / "model.onnx") in printed
+    assert f"tinysight evaluate {out / 'model.onnx'} digits" in printed
+    assert f"tinysight predict {out / 'model.onnx'}" in printed
+    status, evaluated, _ = tinysight("evaluate", out / "model.onnx", "digits")
+    assert status == 0
+    figures = [line for line in printed.splitlines() if line.startswith("test accuracy")]
+    assert figures[0] in evaluated.splitlines()
+
+
+def test_train_refuses_to_replace_a_run(tinysight, run_folder):
+    status, _, error = tinysight("train", "digits", "--out", run_folder, *QUICK)
+    assert status == 1
+    assert_one_line(error, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--dropout", "1.5"], ["dropout is 1.5", "from 0 to"]),
+        (["--hidden", "0"], ["hidden width is 0"]),
+        (["--hidden", "many"], ["'many'", "784,512"]),
+        (["--epochs", "0"], ["epochs is 0"]),
+        (["--epochs", "few"], ["--epochs", "valid integer"]),
+        (["--batch-size", "-3"], ["batch size is -3"]),
+        (["--api", "odd"], ["'odd'", "sequential, functional"]),
+        (["--recipe", "odd"], ["'odd'", "fast"]),
+        (["--framing", "odd"], ["'odd'", "whole, ink"]),
+        (["--image-size", "28"], ["'28'", "28x28"]),
+        (["--seed", "-1"], ["seed is -1"]),
+        (["--validation", "1"], ["validation is 1"]),
+        (["--no-such-option"], ["--no-such-option"]),
+    ],
+)
+def test_wrong_options_are_wrong_usage(tinysight, tmp_path, options, words):
+    status, _, error = tinysight("train", "digits", "--out", tmp_path / "run", *options)
+    assert status == 2
+    assert_one_line(error, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_or_unknown_command_is_wrong_usage(tinysight):
+    status, _, error = tinysight("tarin")
+    assert status == 2
+    assert_one_line(error, "tarin")
+    status, _, error = tinysight("train")
+    assert status == 2
+    assert_one_line(error, "DATA")
+
+
+def idx_folder(folder, num_labels=20, cut=0, magic=8):
+    images = np.random.default_rng(0).integers(0, 255, (20, 6, 6), dtype=np.uint8)
+    data = struct.pack(">BBBB3I", 0, 0, magic, 3, *images.shape) + images.tobytes()
+    (folder / "train-images-idx3-ubyte").write_bytes(data[: len(data) - cut])
+    labels = struct.pack(">BBBBI", 0, 0, 8, 1, num_labels) + bytes([0, 1] * (num_labels // 2))
+    (folder / "train-labels-idx1-ubyte").write_bytes(labels)
+    return folder
+
+
+def picture_folder(folder, counts):
+    for class_name, count in counts.items():
+        (folder / class_name).mkdir()
+        for number in range(count):
+            pixels = np.random.default_rng([len(class_name), number]).integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / class_name / f"{number}.png")
+    return folder
+
+
+def npz(folder, **arrays):
+    np.savez(folder / "set.npz", **arrays)
+    return folder / "set.npz"
+
+
+IMAGES, LABELS = np.zeros((4, 5, 5), np.uint8), np.arange(4)
+BAD_DATA = {
+    "missing path": (lambda _: "no/such/path", ["no/such/path", "neither"]),
+    "unknown name": (lambda _: "mnits", ["did you mean 'mnist'"]),
+    "empty folder": (lambda folder: folder, ["holds no pictures"]),
+    "one class": (lambda folder: picture_folder(folder, {"a": 9}), ["1 class ('a')", "2 or more"]),
+    "class of one": (lambda folder: picture_folder(folder, {"a": 9, "bb": 1}), ["'bb' has 1 image", "3 or more"]),
+    "many classes": (lambda folder: npz(folder, x_train=IMAGES, y_train=LABELS), ["4 images, 4 classes", "3 or more"]),
+    "truncated IDX": (lambda folder: idx_folder(folder, cut=5), ["truncated", "train-images"]),
+    "no IDX": (lambda folder: idx_folder(folder, magic=0x77), ["type 0x77"]),
+    "IDX counts": (lambda folder: idx_folder(folder, num_labels=18), ["20 train images but 18 labels"]),
+    "pickle": (lambda folder: npz(folder, x_train=IMAGES, y_train=np.array([None] * 4)), ["pickled"]),
+    "missing keys": (lambda folder: npz(folder, pictures=IMAGES), ["x_train", "set.npz"]),
+    "a text file": (lambda _: __file__, ["is a file"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_data_that_cannot_be_used_is_named(tinysight, tmp_path, own_cache, case):
+    make, words = BAD_DATA[case]
+    (tmp_path / "data").mkdir()
+    cached = sorted(own_cache.rglob("*"))
+    status, _, error = tinysight("train", make(tmp_path / "data"), "--out", tmp_path / "run", *QUICK)
+    assert status == 1
+    assert_one_line(error, *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    if case not in ("one class", "class of one", "many classes"):  # those are sound sets, only not for training
+        assert sorted(own_cache.rglob("*")) == cached
+
+
+def test_pictures_that_cannot_be_read_are_left_out_and_named(tinysight, class_folders, tmp_path):
+    (class_folders / "dark" / "text.png").write_text("no picture")
+    (class_folders / "light" / "nothing.png").write_bytes(b"")
+    status, printed, error = tinysight("train", class_folders, "--out", tmp_path / "run", *QUICK)
+    assert status == 3
+    assert "text.png: not a picture" in error
+    assert "nothing.png: the file is empty" in error
+    assert "20 grey images" in printed
+    assert (class_folders / "dark" / "text.png").exists()
+
+
+@pytest.mark.parametrize("out", ["{tmp}/file/run", "/proc/tinysight-run"])
+def test_an_unwritable_place_is_refused_before_training(tinysight, tmp_path, out):
+    (tmp_path / "file").write_text("x")
+    status, printed, error = tinysight("train", "digits", "--out", out.format(tmp=tmp_path), *QUICK)
+    assert status == 1
+    assert_one_line(error, "cannot be written")
+    assert "epoch" not in printed
+
+
+def test_evaluate_prints_json_and_nothing_else(tinysight, model_path):
+    status, printed, _ = tinysight("evaluate", model_path, "digits", "--json")
+    assert status == 0
+    evaluation = json.loads(printed)
+    assert evaluation["num_images"] == 359
+    assert evaluation["accuracy_interval"][0] < evaluation["accuracy"] < evaluation["accuracy_interval"][1]
+
+
+def test_evaluate_shows_classes_and_confusions(tinysight, model_path):
+    status, printed, _ = tinysight("evaluate", model_path, "digits")
+    assert status == 0
+    for word in ("95 % interval", "precision", "recall", "F1", "taken for"):
+        assert word in printed
+    assert max(map(len, printed.splitlines())) < 120
+
+
+def test_evaluate_refuses_classes_that_the_classifier_does_not_know(tinysight, model_path, class_folders):
+    status, _, error = tinysight("evaluate", model_path, class_folders)
+    assert status == 1
+    assert_one_line(error, "does not know: dark, light")
+
+
+def test_predict_takes_files_folders_and_standard_input(tinysight, model_path, digit, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(digit.read_bytes())))
+    status, printed, error = tinysight("predict", model_path, digit, digit.parent, "-")
+    assert (status, error) == (0, "")
+    lines = [line.split("\t") for line in printed.splitlines()]
+    assert [line[0] for line in lines] == [str(digit), str(digit), "-"]
+    assert {line[1] for line in lines} == {"7"}
+
+
+def test_predict_prints_json_lines(tinysight, model_path, digit):
+    status, printed, _ = tinysight("predict", model_path, digit, digit, "--format", "json", "--top", 3)
+    assert status == 0
+    first, second = map(json.loads, printed.splitlines())
+    assert first == second
+    assert first["picture"] == str(digit)
+    assert first["class"] == "7" == first["ranking"][0]["class"]
+    assert len(first["ranking"]) == 3
+
+
+def test_predict_prints_csv(tinysight, model_path, digit):
+    status, printed, _ = tinysight("predict", model_path, digit, "--format", "csv", "--top", 2)
+    assert status == 0
+    (row,) = csv.DictReader(io.StringIO(printed))
+    assert row["picture"] == str(digit)
+    assert row["class"] == "7"
+    assert float(row["probability"]) > float(row["probability_2"])
+
+
+def test_predict_goes_on_after_a_bad_picture(tinysight, model_path, digit, tmp_path):
+    bad = tmp_path / "text.png"
+    bad.write_text("no picture")
+    status, printed, error = tinysight("predict", model_path, bad, digit, tmp_path / "missing.png")
+    assert status == 3
+    assert printed.startswith(str(digit))
+    assert "text.png: not a picture" in error
+    assert "missing.png: there is no such file" in error
+    assert error.count("\n") == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_predict_fails_where_no_picture_can_be_read(tinysight, model_path, tmp_path, content):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(content)
+    status, printed, error = tinysight("predict", model_path, bad)
+    assert (status, printed) == (1, "")
+    assert_one_line(error, "bad.png")
+
+
+def test_predict_frames_other_sizes_with_a_note(tinysight, model_path, digit, tmp_path):
+    Image.open(digit).resize((90, 90)).convert("RGB").save(tmp_path / "large.png")
+    status, printed, _ = tinysight("predict", model_path, tmp_path / "large.png")
+    assert status == 0
+    assert "framed from 90×90 colour" in printed
+
+
+@pytest.mark.parametrize("kind", ["missing", "truncated", "random", "empty", "picture", "foreign"])
+def test_files_that_are_no_classifier_are_refused(tinysight, model_path, digit, tmp_path, kind):
+    from test_modelfile import foreign_model
+
+    contents = {
+        "truncated": model_path.read_bytes()[:-1000],
+        "random": np.random.default_rng(0).bytes(5000),
+        "empty": b"",
+        "picture": digit.read_bytes(),
+        "foreign": foreign_model().SerializeToString(),
+    }
+    path = tmp_path / "model.onnx"
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    for command in (("predict", path, digit), ("evaluate", path, "digits")):
+        status, printed, error = tinysight(*command)
+        assert (status, printed) == (1, "")
+        assert_one_line(error, str(path), "tinysight train" if kind in ("missing", "foreign") else "damaged")
+
+
+def test_an_unexpected_error_is_one_line_unless_debugging(tinysight, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("something\nodd")
+
+    monkeypatch.setattr("tinysight.images.load_images", fail)
+    status, _, error = tinysight("train", "digits", "--out", "somewhere")
+    assert status == 1
+    assert_one_line(error, "unexpected RuntimeError: something odd", "--debug")
+    with pytest.raises(RuntimeError):
+        tinysight("--debug", "train", "digits", "--out", "somewhere")
+
+
+def test_the_version_is_printed(tinysight):
+    from tinysight import __version__
+
+    assert tinysight("--version")[:2] == (0, f"tinysight {__version__}\n")
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "tinysight", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+
+
+@pytest.mark.slow
+def test_interrupting_a_training_keeps_the_best_so_far(tmp_path):
+    with start("train", "digits", "--out", tmp_path / "run", "--hidden", "16", "--epochs", "100000") as process:
+        while not process.stdout.readline().strip().startswith("2 "):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        printed, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "stopping after this epoch" in error
+    assert "of 100000, as asked" in error
+    assert "test accuracy" in printed
+    assert (tmp_path / "run" / "model.onnx").is_file()
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["was_stopped"]
+
+
+@pytest.mark.slow
+def test_interrupting_before_the_training_writes_nothing(tmp_path):
+    with start("train", "digits", "--out", tmp_path / "run") as process:
+        process.stdout.readline()
+        time.sleep(0.5)  # TensorFlow is being loaded now
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "tinysight: interrupted; nothing was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(model_path, digit):
+    with start("predict", model_path, *[digit] * 600) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 1
+
+
+def test_a_missing_extra_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None; sys.argv = ['tinysight', 'summary'];"
+        "from tinysight.cli import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert_one_line(result.stderr, "pip install 'tinysight[train]'")

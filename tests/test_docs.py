@@ -1,0 +1,94 @@
+"""The documentation's commands, run in the order in which a reader meets them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROGRAMS = Path(sys.executable).parent
+DEMO = f"make -f {ROOT / 'Makefile'} -o .venv/train demo"  # as the target does, without installing again
+
+
+def commands_in(text):
+    """Return the lines typed in the console blocks of a page, without their comments."""
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    typed = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [re.sub(r"\s+# .*", "", line) for line in typed]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A folder that looks like a fresh clone with its virtual environment made."""
+    folder = tmp_path_factory.mktemp("clone")
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+def run(command, folder):
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_works(clone, data_folder):
+    commands = [command for command in commands_in(README) if not command.startswith("pip ")]
+    assert len(commands) > 9
+    for command in commands:
+        result = run(command.replace("make demo", DEMO), clone)
+        assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+    for run_name in ("demo", "mnist", "shapes", "tutorial"):
+        assert (clone / "runs" / run_name / "model.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_the_readmes_program_works(clone):
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (clone / "program.py").write_text(program)
+    result = run("python program.py", clone)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(r"[\d.]+% of 359 images", lines[0])
+    assert len(lines) == 4
+
+
+@pytest.mark.slow
+def test_the_demo_is_good_and_says_what_next(clone):
+    result = run(DEMO, clone)
+    (accuracy,) = re.findall(r"test accuracy ([\d.]+) %", result.stdout)
+    assert float(accuracy) >= 97
+    following = result.stdout.partition("next:\n")[2].splitlines()
+    assert len(following) == 2
+    for command in following:
+        again = run(command.replace("PICTURE", "docs/examples/digits/seven.jpg"), clone)
+        assert again.returncode == 0, again.stderr
+    assert "\t7\t" in again.stdout
+
+
+def test_targets_that_the_docs_name_are_there():
+    pages = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for target in set(re.findall(r"(?<=[`$] )make (\w+)|(?<=`)make (\w+)", pages)):
+        name = "".join(target)
+        result = subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+
+
+def test_pages_that_the_docs_link_are_there():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_design_names_every_room():
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    rooms = {path.name for path in (ROOT / "src" / "tinysight").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert rooms == set(re.findall(r"^  (\w+\.py) ", page, re.MULTILINE))

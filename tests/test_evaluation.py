@@ -1,0 +1,106 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+from tinysight.errors import DataError
+from tinysight.evaluation import evaluate, unseen_images, wilson_interval
+from tinysight.images import load_images
+
+
+@pytest.fixture(scope="module")
+def test_images(trained):
+    return trained.images.part("test")
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained, test_images):
+    return evaluate(trained.classifier, test_images)
+
+
+def test_the_figures_are_scikit_learns(trained, test_images, evaluation):
+    probabilities = trained.classifier.probabilities(test_images.images)
+    predicted = probabilities.argmax(axis=1)
+    labels = test_images.labels
+    np.testing.assert_array_equal(evaluation.confusion_matrix, confusion_matrix(labels, predicted))
+    expected = np.transpose(precision_recall_fscore_support(labels, predicted))
+    rows = [(row.precision, row.recall, row.f1, row.num_images) for row in evaluation.class_scores]
+    np.testing.assert_allclose(rows, expected)
+    assert evaluation.accuracy == np.mean(predicted == labels)
+    assert evaluation.log_loss == pytest.approx(log_loss(labels, probabilities), rel=1e-4)
+
+
+def test_the_mistakes_are_listed_most_confident_first(trained, test_images, evaluation):
+    assert len(evaluation.mistakes) == evaluation.num_images - evaluation.num_correct > 0
+    shares = [mistake.probability for mistake in evaluation.mistakes]
+    assert shares == sorted(shares, reverse=True)
+    for mistake in evaluation.mistakes:
+        (prediction,) = trained.classifier.predict(test_images.images[mistake.index])
+        assert prediction.class_name == mistake.predicted != mistake.label
+        assert test_images.sources[mistake.index] == mistake.source
+
+
+@pytest.mark.parametrize(
+    ("num_correct", "num_images", "expected"),
+    [(0, 10, (0, 0.2775)), (10, 10, (0.7225, 1)), (81, 263, (0.2553, 0.3662)), (9_850, 10_000, (0.9824, 0.9872))],
+)
+def test_wilsons_interval(num_correct, num_images, expected):
+    """Source of 81 of 263: R. G. Newcombe, Statistics in Medicine 17 (1998), table I."""
+    assert wilson_interval(num_correct, num_images) == pytest.approx(expected, abs=5e-5)
+
+
+def test_classes_are_matched_by_name_not_by_number(trained, test_images, evaluation):
+    order = np.random.default_rng(0).permutation(10)
+    renumbered = replace(
+        test_images, class_names=tuple(str(digit) for digit in order), labels=np.argsort(order)[test_images.labels]
+    )
+    assert evaluate(trained.classifier, renumbered).confusion_matrix == evaluation.confusion_matrix
+
+
+def test_an_unknown_class_is_refused_by_name(trained, test_images):
+    strange = replace(test_images, class_names=(*"012345678", "nine"))
+    with pytest.raises(DataError, match="does not know: nine"):
+        evaluate(trained.classifier, strange)
+
+
+def test_absent_classes_are_noted(trained, test_images):
+    rows = np.flatnonzero(test_images.labels < 9)
+    parts = {name: getattr(test_images, name)[rows] for name in ("images", "labels", "split", "hashes")}
+    fewer = replace(test_images, **parts, class_names=tuple("012345678"))
+    evaluation = evaluate(trained.classifier, fewer)
+    assert evaluation.notes == ("no images of 9",)
+    assert evaluation.class_scores[9].recall is None
+
+
+def test_no_images_are_refused(trained, test_images):
+    rows = slice(0, 0)
+    parts = {name: getattr(test_images, name)[rows] for name in ("images", "labels", "split", "hashes")}
+    with pytest.raises(DataError, match="no images"):
+        evaluate(trained.classifier, replace(test_images, **parts))
+
+
+def test_it_is_plain_json(evaluation):
+    stored = json.loads(json.dumps(evaluation.to_dict()))
+    assert stored["accuracy"] == evaluation.accuracy
+    assert stored["class_scores"][3]["class_name"] == "3"
+
+
+def test_of_its_own_set_a_classifier_is_scored_on_the_images_kept_for_testing(trained, test_images):
+    chosen, split, notes = unseen_images(trained.classifier, load_images("digits"))
+    assert split == "test"
+    assert notes
+    np.testing.assert_array_equal(chosen.images, test_images.images)
+
+
+def test_of_another_set_without_test_images_all_are_scored(trained, class_folders):
+    images = load_images(class_folders, like=trained.classifier.framing)
+    chosen, split, notes = unseen_images(trained.classifier, images)
+    assert (len(chosen), split) == (20, "all")
+    assert "all of its images" in notes[0]
+
+
+def test_official_test_images_come_first(trained, data_folder):
+    chosen, split, notes = unseen_images(trained.classifier, load_images("mnist"))
+    assert (len(chosen), split, notes) == (10_000, "test", ())

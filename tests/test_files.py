@@ -1,0 +1,24 @@
+import pytest
+
+from tinysight.errors import OutputError
+from tinysight.files import write_whole
+
+
+def test_a_file_is_replaced(tmp_path):
+    for data in (b"one", b"two"):
+        write_whole(tmp_path / "file", data)
+        assert (tmp_path / "file").read_bytes() == data
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
+    write_whole(tmp_path / "file", b"old")
+
+    def fail(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OutputError, match="Input/output error"):
+        write_whole(tmp_path / "file", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"

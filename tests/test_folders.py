@@ -1,0 +1,29 @@
+from tinysight.folders import list_picture_files, pictures_below
+
+
+def test_hidden_things_and_empty_folders_are_no_classes(class_folders):
+    (class_folders / ".ipynb_checkpoints").mkdir()
+    (class_folders / "dark" / ".DS_Store").write_bytes(b"x")
+    (class_folders / "dark" / "notes.txt").write_text("x")
+    (class_folders / "empty").mkdir()
+    files, skipped = list_picture_files(class_folders)
+    assert {file.class_name for file in files} == {"dark", "light"}
+    assert len(files) == 20
+    assert any("empty" in line for line in skipped)
+    assert any("1 file(s) that are no pictures" in line for line in skipped)
+
+
+def test_folders_named_train_and_test_are_parts(class_folders, tmp_path):
+    (tmp_path / "set").mkdir()
+    class_folders.rename(tmp_path / "set" / "Train")
+    (tmp_path / "set" / "test" / "dark").mkdir(parents=True)
+    (tmp_path / "set" / "Train" / "dark" / "0.png").rename(tmp_path / "set" / "test" / "dark" / "0.png")
+    files, _ = list_picture_files(tmp_path / "set")
+    assert [file.split for file in files].count("test") == 1
+    assert {file.class_name for file in files} == {"dark", "light"}
+
+
+def test_pictures_are_found_in_a_fixed_order(class_folders):
+    names = [path.relative_to(class_folders).as_posix() for path in pictures_below(class_folders)]
+    assert names == sorted(names)
+    assert len(names) == 20

@@ -1,0 +1,115 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from tinysight.errors import DataError
+from tinysight.formats import Part, label_parts, parse_idx, read_idx, read_idx_folder, read_npz
+
+
+def idx(array, type_code=8):
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, type_code, array.ndim, *array.shape) + array.tobytes()
+
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+LABELS = np.array([1, 0], np.uint8)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bytes])
+def test_idx_files_are_read_plain_or_gzip(tmp_path, compress):
+    path = tmp_path / "images"
+    path.write_bytes(compress(idx(IMAGES)))
+    np.testing.assert_array_equal(read_idx(path), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (idx(IMAGES)[:-1], "truncated"),
+        (idx(IMAGES) + b"x", "too long"),
+        (idx(IMAGES)[:7], "truncated"),
+        (idx(IMAGES, type_code=0x0D), "type 0x0d"),
+        (b"hello, world", "not an IDX file"),
+        (b"", "not an IDX file"),
+        (b"\0\0\x08\x04" + b"\xff" * 16, "truncated"),
+    ],
+)
+def test_idx_files_that_are_damaged_are_refused_by_name(data, message):
+    with pytest.raises(DataError, match=f"^some-file: .*{message}"):
+        parse_idx(data, "some-file")
+
+
+def test_a_truncated_gzip_is_refused(tmp_path):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(idx(IMAGES))[:-6])
+    with pytest.raises(DataError, match="gzip"):
+        read_idx(path)
+
+
+def test_a_folder_of_idx_files_has_parts(tmp_path):
+    for split in ("train", "t10k"):
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(idx(IMAGES))
+        (tmp_path / f"{split}-labels.idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS)))
+    assert {part.split: len(part.images) for part in read_idx_folder(tmp_path)} == {"train": 2, "test": 2}
+
+
+def test_images_and_labels_must_be_as_many(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(3, np.uint8)))
+    with pytest.raises(DataError, match="2 train images but 3 labels"):
+        read_idx_folder(tmp_path)
+
+
+def test_idx_images_need_their_labels(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+    with pytest.raises(DataError, match="none with train labels"):
+        read_idx_folder(tmp_path)
+
+
+def test_npz_parts_are_read(tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=IMAGES[..., None], y_train=LABELS[:, None], x_test=IMAGES, y_test=LABELS)
+    train, test = read_npz(path)
+    np.testing.assert_array_equal(train.images, test.images)
+    assert train.labels.tolist() == [1, 0]
+    assert train.source == "set.npz/x_train"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": IMAGES}, "expected arrays x_train, y_train"),
+        ({"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES}, "expected arrays"),
+        ({"images": IMAGES}, "it holds none of them"),
+        ({"x_train": IMAGES, "y_train": np.array([object(), None])}, "pickled"),
+        ({"x_train": IMAGES.astype(np.float32), "y_train": LABELS}, "expected uint8"),
+        ({"x_train": IMAGES, "y_train": np.eye(2)}, "whole numbers"),
+        ({"x_train": IMAGES, "y_train": np.zeros(5, int)}, "2 train images but 5 labels"),
+    ],
+)
+def test_npz_files_of_another_kind_are_refused(tmp_path, arrays, message):
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=message):
+        read_npz(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 not really a zip", b"text"])
+def test_files_that_are_no_npz_are_refused(tmp_path, data):
+    path = tmp_path / "set.npz"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not a readable"):
+        read_npz(path)
+
+
+def test_labels_without_names_are_named_by_their_value():
+    parts = [Part("train", IMAGES, np.array([7, 3]), ""), Part("test", IMAGES, np.array([3, 9]), "")]
+    labels, class_names = label_parts(parts, None, "set")
+    assert class_names == ("3", "7", "9")
+    assert labels.tolist() == [1, 0, 0, 2]
+
+
+def test_labels_outside_their_names_are_refused():
+    with pytest.raises(DataError, match="label 2 is outside 0–1"):
+        label_parts([Part("train", IMAGES, np.array([0, 2]), "")], ("a", "b"), "set")

@@ -1,0 +1,155 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysight.errors import DataError
+from tinysight.images import load_images
+from tinysight.pixels import Framing
+
+
+def write_idx_set(folder, num_train=6, num_test=4, side=5, num_classes=2):
+    rng = np.random.default_rng(0)
+    for name, count in (("train", num_train), ("t10k", num_test)):
+        images = rng.integers(0, 255, (count, side, side), dtype=np.uint8)
+        labels = (np.arange(count) % num_classes).astype(np.uint8)
+        header = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape)
+        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
+        header = struct.pack(">BBBBI", 0, 0, 8, 1, count)
+        (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels.tobytes()))
+
+
+def test_digits_are_framed_to_mnists_size():
+    images = load_images("digits")
+    assert images.images.shape == (1797, 28, 28)
+    assert images.images.dtype == np.uint8
+    assert images.class_names == tuple("0123456789")
+    assert images.framing == Framing("ink")
+    assert len(images.indices("all")) == 1797
+    assert images.images.max(axis=(1, 2)).min() > 200
+
+
+def test_mnist_keeps_its_official_test_set(data_folder):
+    images = load_images("mnist")
+    assert len(images.indices("all")) == 0
+    assert (len(images.indices("train")), len(images.indices("test"))) == (60_000, 10_000)
+    test = images.part("test")
+    assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert test.sources[0] == "t10k-images-idx3-ubyte.gz[0]"
+
+
+def test_fashion_mnist_has_names(data_folder):
+    images = load_images("fashion-mnist")
+    assert images.class_names[9] == "Ankle boot"
+    assert images.framing == Framing("whole")
+
+
+def test_a_named_set_with_other_content_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "mnist").mkdir()
+    write_idx_set(tmp_path / "mnist")
+    monkeypatch.setenv("TINYSIGHT_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="not the published file"):
+        load_images("mnist")
+
+
+def test_idx_folders_and_npz_files_hold_the_same(tmp_path):
+    write_idx_set(tmp_path)
+    from_idx = load_images(tmp_path)
+    parts = {split: from_idx.part(split) for split in ("train", "test")}
+    arrays = {f"x_{split}": part.images for split, part in parts.items()}
+    arrays |= {f"y_{split}": part.labels for split, part in parts.items()}
+    np.savez(tmp_path / "set.npz", **arrays)
+    from_npz = load_images(tmp_path / "set.npz")
+    assert from_npz.data_hash == from_idx.data_hash
+    assert from_npz.framing == Framing("whole", 5, 5)
+    np.testing.assert_array_equal(from_npz.split, from_idx.split)
+
+
+def test_arrays_are_brought_to_a_classifiers_size(tmp_path):
+    write_idx_set(tmp_path)
+    images = load_images(tmp_path, like=Framing("whole", 8, 9, 3))
+    assert images.images.shape == (10, 8, 9, 3)
+
+
+def test_class_folders_become_classes(class_folders):
+    images = load_images(class_folders)
+    assert images.class_names == ("dark", "light")
+    assert images.images.shape == (20, 28, 28)
+    assert images.sources[0] == "dark/0.png"
+    means = [images.images[images.labels == label].mean() for label in (0, 1)]
+    assert means[0] < 128 < means[1]
+
+
+def test_colour_is_kept_where_there_is_some(class_folders):
+    Image.new("RGB", (12, 12), (200, 10, 10)).save(class_folders / "dark" / "red.png")
+    images = load_images(class_folders, image_size=(10, 20))
+    assert images.images.shape == (21, 10, 20, 3)
+    assert images.framing == Framing("whole", 10, 20, 3)
+
+
+def test_unreadable_pictures_are_named_and_left_out(class_folders):
+    (class_folders / "dark" / "empty.png").write_bytes(b"")
+    (class_folders / "light" / "text.png").write_text("text")
+    images = load_images(class_folders)
+    assert len(images) == 20
+    assert len(images.unreadable) == 2
+    assert "empty.png" in images.unreadable[0]
+    assert load_images(class_folders).unreadable == images.unreadable
+    assert not any("empty.png" in source for source in images.sources)
+
+
+def test_a_changed_folder_is_read_again(class_folders):
+    assert len(load_images(class_folders)) == 20
+    (class_folders / "dark" / "0.png").unlink()
+    assert len(load_images(class_folders)) == 19
+
+
+def test_a_damaged_cache_is_made_anew(class_folders, own_cache):
+    expected = load_images(class_folders).data_hash
+    before = set((own_cache / "images").iterdir())
+    Image.new("L", (3, 3)).save(class_folders / "dark" / "new.png")
+    load_images(class_folders)
+    (folder,) = set((own_cache / "images").iterdir()) - before
+    (folder / "images.u8").write_bytes(b"short")
+    assert len(load_images(class_folders)) == 21
+    (class_folders / "dark" / "new.png").unlink()
+    assert load_images(class_folders).data_hash == expected
+
+
+def test_reading_pictures_is_reported(class_folders):
+    reports = []
+    load_images(class_folders, image_size=(9, 9), progress=lambda *report: reports.append(report))
+    assert reports[-1] == ("reading pictures", 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mnits", "did you mean 'mnist'"), ("no/such/folder", "neither a path"), ("fashion-mnst", "'fashion-mnist'")],
+)
+def test_unknown_names_are_refused_with_the_nearest_known(name, message):
+    with pytest.raises(DataError, match=message):
+        load_images(name)
+
+
+def test_folders_without_pictures_and_other_files_are_refused(tmp_path):
+    with pytest.raises(DataError, match="holds no pictures in class folders"):
+        load_images(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DataError, match="holds no pictures"):
+        load_images(tmp_path)
+    (tmp_path / "a" / "0.png").write_bytes(b"")
+    with pytest.raises(DataError, match="none of its 1 pictures can be read"):
+        load_images(tmp_path)
+    with pytest.raises(DataError, match="is a file"):
+        load_images(tmp_path / "a" / "0.png")
+
+
+def test_a_part_holds_its_rows(class_folders):
+    images = load_images(class_folders)
+    images.split[::2] = 2
+    part = images.part("test")
+    assert len(part) == 10
+    np.testing.assert_array_equal(part.images, images.images[::2])
+    assert list(part.sources) == list(images.sources)[::2]

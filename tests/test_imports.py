@@ -1,0 +1,67 @@
+"""A light door: what must not be imported, told by module names in a process of its own."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinysight
+
+HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "pandas", "onnx", "jinja2"}
+
+
+def modules_after(code):
+    """Return the top-level modules that a new Python has loaded after running `code`."""
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+    script += "print('MODULES', *{name.split('.')[0] for name in sys.modules})"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.partition("MODULES")[2].split())
+
+
+def run_cli(*arguments):
+    return modules_after(
+        f"sys.argv = {['tinysight', *map(str, arguments)]!r}; import tinysight.cli; tinysight.cli.main()"
+    )
+
+
+def test_importing_tinysight_is_light():
+    loaded = modules_after("import tinysight; dir(tinysight)")
+    assert not loaded & (HEAVY | {"numpy", "PIL", "onnxruntime"})
+
+
+@pytest.mark.parametrize("room", ["cli", "settings", "errors", "pixels", "images", "classifier", "evaluation"])
+def test_light_rooms_load_nothing_heavy(room):
+    assert not modules_after(f"import tinysight.{room}") & HEAVY
+
+
+def test_help_loads_nothing_heavy():
+    for command in ((), ("train",), ("evaluate",), ("predict",), ("summary",)):
+        assert not run_cli(*command, "--help") & (HEAVY | {"numpy", "PIL", "onnxruntime"})
+
+
+def test_predict_runs_without_tensorflow(model_path, trained, tmp_path):
+    Image.fromarray(np.asarray(trained.images.images[0])).save(tmp_path / "digit.png")
+    loaded = run_cli("predict", model_path, tmp_path / "digit.png")
+    assert "onnxruntime" in loaded
+    assert not loaded & HEAVY
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in tinysight.__all__:
+        thing = getattr(tinysight, name)
+        assert name == "__version__" or inspect.getdoc(thing), name
+    assert dir(tinysight) == sorted(tinysight.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'missing'"):
+        _ = tinysight.missing
+
+
+def test_every_module_opens_with_what_it_does_not_know():
+    rooms = [path.stem for path in importlib.resources.files("tinysight").iterdir() if path.name.endswith(".py")]
+    for room in set(rooms) - {"__init__", "__main__"}:
+        opening = inspect.getdoc(importlib.import_module(f"tinysight.{room}")).split("\n\n")[0]
+        assert any(word in opening for word in (" not ", "never", "no ", "nothing")), room

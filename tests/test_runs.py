@@ -1,0 +1,120 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tinysight import runs
+from tinysight.classifier import Classifier
+from tinysight.errors import OutputError
+from tinysight.evaluation import evaluate
+from tinysight.runs import check_output, save_run
+
+FILES = ["evaluation.json", "history.csv", "model.keras", "model.onnx", "report.html", "settings.json", "splits.csv"]
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained):
+    return evaluate(trained.classifier, trained.images.part("test"))
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_holds_what_the_design_says(run_folder):
+    assert names_in(run_folder) == FILES
+
+
+def test_stock_keras_loads_the_network_and_agrees(run_folder, trained):
+    images = trained.images.part("test").images
+    model = keras.saving.load_model(run_folder / "model.keras", safe_mode=True)
+    ours = Classifier.load(run_folder / "model.onnx").probabilities(images)
+    np.testing.assert_allclose(model.predict(images / 255, verbose=0), ours, atol=1e-5)
+    labels = keras.utils.to_categorical(trained.images.part("test").labels, 10)
+    assert model.evaluate(images / 255, labels, verbose=0)[1] > 0.85
+    model.fit(images / 255, labels, verbose=0)
+
+
+def test_the_classifier_carries_its_test_figures(run_folder, evaluation):
+    stored = Classifier.load(run_folder / "model.onnx").metadata["test"]
+    assert stored["accuracy"] == evaluation.accuracy
+    assert stored["num_images"] == evaluation.num_images
+
+
+def test_the_settings_tell_how_to_do_it_again(run_folder, trained):
+    stored = json.loads((run_folder / "settings.json").read_text())
+    assert stored["settings"]["hidden"] == [64, 32]
+    assert stored["settings"]["batch_size"] == 64
+    assert stored["data"]["sha256"] == trained.images.data_hash
+    assert {"tinysight", "tensorflow", "keras", "python"} <= stored["versions"].keys()
+
+
+def test_the_splits_name_each_image(run_folder, trained):
+    rows = list(csv.DictReader((run_folder / "splits.csv").read_text().splitlines()))
+    assert len(rows) == 1797
+    assert [row["split"] for row in rows].count("test") == len(trained.images.indices("test"))
+    assert len({row["sha256"] for row in rows}) > 1700
+    assert rows[5]["source"] == "digits[5]"
+    assert rows[5]["label"] == "5"
+
+
+def test_the_history_has_a_row_an_epoch(run_folder, trained):
+    rows = list(csv.DictReader((run_folder / "history.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert float(rows[-1]["validation_accuracy"]) == trained.history[-1].validation_accuracy
+
+
+def test_a_run_is_replaced_only_when_asked(trained, evaluation, tmp_path):
+    folder = tmp_path / "run"
+    save_run(trained, evaluation, folder)
+    (folder / "mine.txt").write_text("x")
+    with pytest.raises(OutputError, match="--overwrite"):
+        save_run(trained, evaluation, folder)
+    save_run(trained, evaluation, folder, overwrite=True)
+    assert names_in(folder) == FILES
+    assert names_in(tmp_path) == ["run"]
+
+
+def test_folders_above_are_made(trained, evaluation, tmp_path):
+    save_run(trained, evaluation, tmp_path / "a" / "b" / "run")
+    assert names_in(tmp_path / "a" / "b" / "run") == FILES
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.doc").write_text("x")
+    with pytest.raises(OutputError, match="other things"):
+        check_output(tmp_path, overwrite=True)
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is a file"):
+        check_output(tmp_path / "file")
+    with pytest.raises(OutputError, match="cannot be written"):
+        check_output(tmp_path / "file" / "run")
+    with pytest.raises(OutputError, match="cannot be written"):
+        check_output("/proc/tinysight")
+    assert names_in(tmp_path) == ["file"]
+
+
+def test_an_empty_folder_may_be_filled(trained, evaluation, tmp_path):
+    (tmp_path / "run").mkdir()
+    save_run(trained, evaluation, tmp_path / "run")
+    assert names_in(tmp_path) == ["run"]
+
+
+def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    save_run(trained, evaluation, folder)
+    before = (folder / "model.onnx").read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "_splits_as_csv", fail)
+    with pytest.raises(OutputError, match="No space left"):
+        save_run(trained, evaluation, folder, overwrite=True)
+    assert names_in(tmp_path) == ["run"]
+    assert (folder / "model.onnx").read_bytes() == before

@@ -1,0 +1,160 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from tinysight.errors import DataError
+from tinysight.images import load_images
+from tinysight.settings import TrainingSettings
+from tinysight.splits import split_images
+from tinysight.training import OneCycle, standard_error, train
+
+SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_images("digits")
+
+
+def weights_of(training):
+    model = onnx.load_from_string(training.classifier._data)
+    return [tensor.raw_data for tensor in model.graph.initializer]
+
+
+def test_the_small_classifier_learns(trained):
+    assert trained.history[-1].validation_accuracy > 0.85
+    assert trained.history[-1].train_loss < trained.history[0].train_loss
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"dropout": 0.5}, {"api": "functional", "dropout": 0.3}, {"recipe": "tutorial"}]
+)
+def test_the_same_seed_gives_the_same_bytes(digits, changes):
+    settings = replace(SMALL, **changes)
+    first, again = train(digits, settings), train(digits, settings)
+    assert weights_of(first) == weights_of(again)
+    assert first.classifier._data == again.classifier._data
+
+
+def test_another_seed_gives_other_weights(digits):
+    assert weights_of(train(digits, SMALL)) != weights_of(train(digits, replace(SMALL, seed=1)))
+
+
+def test_onnx_and_keras_agree(trained):
+    parity = trained.classifier.metadata["parity"]
+    assert parity["num_images"] == len(trained.images.indices("test"))
+    assert parity["max_difference"] < 1e-5
+    assert parity["num_other_classes"] == 0
+
+
+def test_scores_are_those_of_the_model_in_inference_mode(digits):
+    settings = replace(SMALL, dropout=0.5, epochs=1)
+    training = train(digits, settings)
+    validation = training.images.part("validation")
+    loss, accuracy = training.model.evaluate(
+        validation.images / 255, keras.utils.to_categorical(validation.labels, 10), verbose=0
+    )
+    assert training.history[0].validation_loss == pytest.approx(loss, rel=1e-4)
+    assert training.history[0].validation_accuracy == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_dropout_drops_while_training(digits):
+    plain, dropped = train(digits, SMALL), train(digits, replace(SMALL, dropout=0.5))
+    assert dropped.history[-1].train_loss > plain.history[-1].train_loss
+
+
+def test_stopping_keeps_the_best_so_far(digits):
+    seen = []
+    training = train(digits, replace(SMALL, epochs=9), on_epoch=seen.append, should_stop=lambda: len(seen) == 3)
+    assert training.was_stopped
+    assert len(training.history) == len(seen) == 3
+    assert 1 <= training.best_epoch <= 3
+    assert not train(digits, SMALL).was_stopped
+
+
+def test_the_epoch_kept_is_the_latest_within_a_standard_error_of_the_best(digits):
+    """A constant, far too high rate makes epochs of very different worth."""
+    settings = replace(SMALL, epochs=12, schedule="constant", learning_rate=0.05)
+    training = train(digits, settings)
+    accuracies = [epoch.validation_accuracy for epoch in training.history]
+    bound = max(accuracies) - standard_error(max(accuracies), len(training.images.indices("validation")))
+    assert training.best_epoch == max(epoch.epoch for epoch in training.history if epoch.validation_accuracy >= bound)
+    validation = training.images.part("validation")
+    predicted = training.classifier.probabilities(validation.images).argmax(axis=1)
+    assert np.mean(predicted == validation.labels) == pytest.approx(accuracies[training.best_epoch - 1])
+
+
+def test_the_validation_images_are_not_trained_on(digits):
+    """Wrong labels on validation images must not reach the weights."""
+    images = split_images(digits)
+    labels = images.labels.copy()
+    labels[images.indices("validation")] = (labels[images.indices("validation")] + 1) % 10
+    right, wrong = train(images, SMALL), train(replace(images, labels=labels), SMALL)
+    assert wrong.history[-1].validation_accuracy < 0.2 < right.history[-1].validation_accuracy
+    assert wrong.history[-1].train_loss == right.history[-1].train_loss
+
+
+def test_the_settings_that_were_used_are_returned(digits):
+    training = train(digits, TrainingSettings(hidden=(8,), epochs=1))
+    assert training.settings.batch_size == 64
+    assert training.settings.dropout_position == "after"
+    assert training.classifier.metadata["settings"]["hidden"] == [8]
+
+
+def test_a_set_smaller_than_a_batch_is_trained_on(class_folders):
+    training = train(load_images(class_folders), TrainingSettings(hidden=(8,), epochs=30))
+    assert training.history[-1].train_accuracy > 0.9
+
+
+def test_colour_images_are_trained_on(data_folder):
+    images = load_images(data_folder / "folders" / "exif-orientation", image_size=(14, 14))
+    training = train(images, TrainingSettings(hidden=(8,), epochs=2))
+    assert training.model.input_shape == (None, 14, 14, 3)
+    assert training.classifier.metadata["parity"]["max_difference"] < 1e-5
+
+
+def test_too_few_images_are_refused(class_folders):
+    for path in sorted((class_folders / "light").iterdir())[2:]:
+        path.unlink()
+    with pytest.raises(DataError, match="expected 3 or more"):
+        train(load_images(class_folders), SMALL)
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing():
+    schedule = OneCycle(0.01, 100)
+    rates = [float(schedule(step)) for step in range(100)]
+    assert max(rates) == pytest.approx(0.01, rel=0.01)
+    assert 25 <= int(np.argmax(rates)) <= 30
+    assert rates[0] < 0.001
+    assert 0 < rates[-1] < 0.0001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_the_fast_recipe_reads_98_percent_of_mnists_test_images(data_folder, seed):
+    training = train(load_images("mnist"), TrainingSettings(seed=seed))
+    test = training.images.part("test")
+    predicted = training.classifier.probabilities(test.images).argmax(axis=1)
+    assert np.mean(predicted == test.labels) >= 0.98
+    parity = training.classifier.metadata["parity"]
+    assert parity["num_images"] == 10_000
+    assert parity["max_difference"] < 1e-5
+    assert parity["num_other_classes"] == 0
+    assert training.model.count_params() == 1_022_490
+
+
+@pytest.mark.slow
+def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder):
+    """The tutorial's second claim, on few images and many passes, where overfitting shows."""
+    mnist = load_images("mnist")
+    few = np.concatenate([mnist.indices("train")[:3000], mnist.indices("test")[:1000]])
+    rows = {name: getattr(mnist, name)[few] for name in ("images", "labels", "split", "hashes")}
+    images = replace(mnist, **rows, sources=[mnist.sources[row] for row in few])
+    gaps = []
+    for dropout in (0.0, 0.5):
+        last = train(images, TrainingSettings(epochs=15, validation=0.3, dropout=dropout)).history[-1]
+        gaps.append(last.validation_loss - last.train_loss)
+    assert gaps[1] < gaps[0]
