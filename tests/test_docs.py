@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = Path(sys.executable).parent
-DEMO = f"make --no-print-directory -f {ROOT / 'Makefile'} -o .venv/train demo"  # as the target does, without installing again
+# As the target does, without installing again
+DEMO = f"make --no-print-directory -f {ROOT / 'Makefile'} -o .venv/train demo"
 
 
 def commands_in(text):

@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from .errors import MissingExtraError, ModelFileError
+from .graphcheck import ExternalData, ForeignGraph, check_graph
 
 FORMAT = 1  # counted up when older versions of Tinysight could no longer read the file
 MAX_MODEL_BYTES = 2**30
@@ -117,22 +118,22 @@ def open_session(data: bytes, name: str) -> tuple[onnxruntime.InferenceSession, 
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
-    # A graph may name other files to be read as weights. Ours never does; with this folder none can be found.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", "/nonexistent/tinysight")
     try:
+        check_graph(data)
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common base but Exception
-        if "xternal data" in str(error) or "xternal initializer" in str(error):
-            raise ModelFileError(f"{name}: keeps its weights in another file; not a Tinysight classifier") from None
+    except ExternalData:
+        raise ModelFileError(f"{name}: keeps its weights in another file; not a Tinysight classifier") from None
+    except ForeignGraph:
+        raise _foreign(name) from None
+    except Exception:  # ONNX Runtime's exceptions have no common base but Exception
         raise ModelFileError(f"{name}: not a classifier file, or a damaged one; train it or fetch it again") from None
     return session, _checked_metadata(session, name)
 
 
 def _checked_metadata(session: onnxruntime.InferenceSession, name: str) -> dict[str, Any]:
     stored = session.get_modelmeta().custom_metadata_map
-    foreign = ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; 'tinysight train' writes one")
     if "tinysight_format" not in stored:
-        raise foreign
+        raise _foreign(name)
     try:
         metadata = {key: json.loads(value) for key, value in stored.items()}
         version, class_names = metadata["tinysight_format"], metadata["class_names"]
@@ -149,8 +150,12 @@ def _checked_metadata(session: onnxruntime.InferenceSession, name: str) -> dict[
     expected_inputs = [("images", "tensor(uint8)", shape)]
     expected_outputs = [("probabilities", "tensor(float)", [len(class_names)])]
     if inputs != expected_inputs or outputs != expected_outputs:
-        raise foreign
+        raise _foreign(name)
     return metadata
+
+
+def _foreign(name: str) -> ModelFileError:
+    return ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; 'tinysight train' writes one")
 
 
 def _is_list_of_names(names: object) -> bool:

@@ -1,0 +1,106 @@
+"""Refuses ONNX files with anything but a dense network in them, before ONNX Runtime sees them; runs nothing.
+
+A graph from a stranger can name other files, or even memory addresses, as the place of its weights, and can hold loops
+and functions. ONNX Runtime 1.23 crashes on such an address. A classifier holds none of this, so that a look at the few
+fields of its encoding (https://protobuf.dev/programming-guides/encoding) is enough, and needs no further package.
+Source of the field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+"""
+
+from collections.abc import Iterator
+
+OPERATORS = frozenset({b"Cast", b"Div", b"Flatten", b"Gemm", b"Relu", b"Softmax"})
+
+MODEL_GRAPH, MODEL_TRAINING_INFO, MODEL_FUNCTIONS = 7, 20, 25
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE_INITIALIZER = 1, 5, 15
+NODE_OPERATOR, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
+PLAIN_ATTRIBUTE_FIELDS = frozenset({1, 2, 3, 4, 7, 8, 13, 20})  # name, numbers, text, type: no tensors, no graphs
+TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
+
+
+class ForeignGraph(ValueError):  # noqa: N818 - not shown to users
+    """The file holds what no classifier holds."""
+
+
+class ExternalData(ForeignGraph):
+    """The file keeps weights elsewhere."""
+
+
+def check_graph(data: bytes) -> None:
+    """Look through the bytes of an ONNX model.
+
+    Raises:
+        ExternalData: Weights are kept elsewhere.
+        ForeignGraph: There is an operator, function, attribute or tensor of a kind that no classifier has.
+        ValueError: The bytes are not in protobuf's encoding.
+    """
+    for field, value in _fields(memoryview(data)):
+        if field in (MODEL_TRAINING_INFO, MODEL_FUNCTIONS):
+            raise ForeignGraph("functions")
+        if field == MODEL_GRAPH:
+            _check_graph_fields(_message(value))
+
+
+def _check_graph_fields(graph: memoryview) -> None:
+    for field, value in _fields(graph):
+        if field == GRAPH_SPARSE_INITIALIZER:
+            raise ForeignGraph("sparse weights")
+        if field == GRAPH_NODE:
+            _check_node(_message(value))
+        if field == GRAPH_INITIALIZER:
+            for tensor_field, content in _fields(_message(value)):
+                if tensor_field == TENSOR_EXTERNAL_DATA or (tensor_field == TENSOR_DATA_LOCATION and content != 0):
+                    raise ExternalData("weights kept elsewhere")
+
+
+def _check_node(node: memoryview) -> None:
+    for field, value in _fields(node):
+        if field == NODE_OPERATOR and bytes(_message(value)) not in OPERATORS:
+            raise ForeignGraph("operator")
+        if field == NODE_DOMAIN and len(_message(value)):
+            raise ForeignGraph("operator of another domain")
+        if field == NODE_ATTRIBUTE:
+            for attribute_field, _ in _fields(_message(value)):
+                if attribute_field not in PLAIN_ATTRIBUTE_FIELDS:
+                    raise ForeignGraph("attribute")
+
+
+def _message(value: memoryview | int) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where a message is expected")
+    return value
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Yield number and value of each field of a protobuf message, numbers as int and all else as bytes."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        kind = key & 7
+        if kind == 0:
+            value, position = _varint(message, position)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, position = _varint(message, position)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError("not protobuf")
+        if position + length > len(message):
+            raise ValueError("truncated")
+        yield key >> 3, message[position : position + length]
+        position += length
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    """Return the variable-length number at a position, and the position behind it."""
+    number = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            raise ValueError("truncated")
+        byte = message[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number & (2**64 - 1), position
+    raise ValueError("number too long")
