@@ -115,7 +115,10 @@ BAD_DATA = {
     "unknown name": (lambda _: "mnits", ["did you mean 'mnist'"]),
     "empty folder": (lambda folder: folder, ["holds no pictures"]),
     "one class": (lambda folder: picture_folder(folder, {"a": 9}), ["1 class ('a')", "2 or more"]),
-    "class of one": (lambda folder: picture_folder(folder, {"a": 9, "bb": 1}), ["'bb' has 1 image", "3 or more"]),
+    "class of one": (
+        lambda folder: picture_folder(folder, {"a": 9, "bb": 1}),
+        ["'bb' has 1 image to", "3 or more"],
+    ),
     "many classes": (lambda folder: npz(folder, x_train=IMAGES, y_train=LABELS), ["4 images, 4 classes", "3 or more"]),
     "truncated IDX": (lambda folder: idx_folder(folder, cut=5), ["truncated", "train-images"]),
     "no IDX": (lambda folder: idx_folder(folder, magic=0x77), ["type 0x77"]),
@@ -268,6 +271,31 @@ def test_an_unexpected_error_is_one_line_unless_debugging(tinysight, monkeypatch
         tinysight("--debug", "train", "digits", "--out", "somewhere")
 
 
+def test_without_arguments_the_help_is_printed(tinysight):
+    status, printed, error = tinysight()
+    assert (status, error) == (2, "")
+    assert "train" in printed
+
+
+def test_names_that_are_too_long_or_no_text_are_one_line(tinysight, model_path, class_folders, tmp_path):
+    status, _, error = tinysight("train", "x" * 300, "--out", tmp_path / "run", *QUICK)
+    assert status == 1
+    assert_one_line(error, "too long")
+    status, _, error = tinysight("predict", model_path, "x" * 300)
+    assert status == 1
+    assert_one_line(error, "too long")
+    (class_folders / "dark").rename(class_folders / os.fsdecode(b"dunkel\xff"))
+    status, _, error = tinysight("train", class_folders, "--out", tmp_path / "run", *QUICK)
+    assert status == 0, error
+
+
+def test_a_closed_standard_input_is_one_line(tinysight, model_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    status, _, error = tinysight("predict", model_path, "-")
+    assert status == 1
+    assert_one_line(error, "standard input", "closed")
+
+
 def test_the_version_is_printed(tinysight):
     from tinysight import __version__
 
@@ -295,6 +323,20 @@ def test_interrupting_a_training_keeps_the_best_so_far(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("module", ["tinysight.errors", "numpy.exceptions"])
+def test_interrupting_while_modules_are_loaded_is_one_line(tmp_path, monkeypatch, module):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # Python then tells what it has just imported
+    with start("train", "digits", "--out", tmp_path / "run") as process:
+        while module not in (line := process.stderr.readline()):
+            assert line, f"{module} was never imported"
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    said = [line for line in error.splitlines() if not line.startswith("import time:")]
+    assert (process.returncode, said) == (130, ["tinysight: interrupted"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_interrupting_before_the_training_writes_nothing(tmp_path):
     with start("train", "digits", "--out", tmp_path / "run") as process:
         process.stdout.readline()
@@ -302,7 +344,7 @@ def test_interrupting_before_the_training_writes_nothing(tmp_path):
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error == "tinysight: interrupted; nothing was written\n"
+    assert error == "tinysight: interrupted\n"
     assert list(tmp_path.iterdir()) == []
 
 

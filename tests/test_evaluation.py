@@ -98,7 +98,28 @@ def test_of_another_set_without_test_images_all_are_scored(trained, class_folder
     images = load_images(class_folders, like=trained.classifier.framing)
     chosen, split, notes = unseen_images(trained.classifier, images)
     assert (len(chosen), split) == (20, "all")
-    assert "all of its images" in notes[0]
+    assert "all were used" in notes[0]
+
+
+def test_images_that_it_was_trained_on_are_left_out_of_any_set(trained, test_images):
+    """One image more changes the set's hash, not what the classifier knows."""
+    digits = load_images("digits")
+    changed = digits.rows(np.arange(1, len(digits)))
+    chosen, split, notes = unseen_images(trained.classifier, changed)
+    assert split == "unseen"
+    assert len(chosen) == len(test_images) - int(0 in trained.images.indices("test"))
+    assert "are left out: the classifier was trained on them" in notes[0]
+    only_known = digits.rows(trained.images.indices("train"))
+    with pytest.raises(DataError, match="trained on all of these images"):
+        unseen_images(trained.classifier, only_known)
+
+
+@pytest.mark.parametrize("damage", [5, "not base64!", None])
+def test_a_classifier_that_does_not_tell_what_it_knows_is_noted(trained, damage):
+    classifier = trained.classifier.with_metadata(training_hashes=damage, data=damage)
+    chosen, split, notes = unseen_images(classifier, load_images("digits"))
+    assert (len(chosen), split) == (1797, "all")
+    assert "does not tell" in notes[0]
 
 
 def test_official_test_images_come_first(trained, data_folder):

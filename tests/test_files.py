@@ -1,7 +1,23 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from tinysight.errors import OutputError
-from tinysight.files import write_whole
+from tinysight.files import read_at_most, write_whole
+
+
+def test_no_more_than_allowed_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_at_most(tmp_path / "file", 5) == b"12345"
+    assert read_at_most(tmp_path / "file", 4) is None
+
+
+def test_what_may_have_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a file"):
+            read_at_most(path, 10)
 
 
 def test_a_file_is_replaced(tmp_path):

@@ -23,6 +23,30 @@ def test_folders_named_train_and_test_are_parts(class_folders, tmp_path):
     assert {file.class_name for file in files} == {"dark", "light"}
 
 
+def test_a_folder_beside_train_and_test_is_no_class(class_folders, tmp_path):
+    (tmp_path / "set").mkdir()
+    class_folders.rename(tmp_path / "set" / "train")
+    (tmp_path / "set" / "plots").mkdir()
+    (tmp_path / "set" / "plots" / "curve.png").write_bytes(b"x")
+    files, skipped = list_picture_files(tmp_path / "set")
+    assert {file.class_name for file in files} == {"dark", "light"}
+    assert any("plots" in line and "passed over" in line for line in skipped)
+
+
+def test_a_class_may_be_called_train(class_folders):
+    (class_folders / "dark").rename(class_folders / "train")
+    files, _ = list_picture_files(class_folders)
+    assert {file.class_name for file in files} == {"train", "light"}
+    assert {file.split for file in files} == {"all"}
+
+
+def test_pictures_in_no_class_folder_are_noted(class_folders):
+    (class_folders / "dark" / "0.png").rename(class_folders / "loose.png")
+    files, skipped = list_picture_files(class_folders)
+    assert len(files) == 19
+    assert "1 file(s) in no class folder" in skipped[0]
+
+
 def test_pictures_are_found_in_a_fixed_order(class_folders):
     names = [path.relative_to(class_folders).as_posix() for path in pictures_below(class_folders)]
     assert names == sorted(names)

@@ -1,5 +1,7 @@
 import gzip
+import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -32,12 +34,12 @@ def test_idx_files_are_read_plain_or_gzip(tmp_path, compress):
         (idx(IMAGES, type_code=0x0D), "type 0x0d"),
         (b"hello, world", "not an IDX file"),
         (b"", "not an IDX file"),
-        (b"\0\0\x08\x04" + b"\xff" * 16, "truncated"),
+        (b"\0\0\x08\x04" + b"\xff" * 16, "announces"),
     ],
 )
 def test_idx_files_that_are_damaged_are_refused_by_name(data, message):
     with pytest.raises(DataError, match=f"^some-file: .*{message}"):
-        parse_idx(data, "some-file")
+        parse_idx(io.BytesIO(data), "some-file")
 
 
 def test_a_truncated_gzip_is_refused(tmp_path):
@@ -93,6 +95,23 @@ def test_npz_files_of_another_kind_are_refused(tmp_path, arrays, message):
     np.savez(path, **arrays)
     with pytest.raises(DataError, match=message):
         read_npz(path)
+
+
+def test_a_gzip_that_grows_without_end_is_not_unpacked(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(IMAGES) + bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="too long"):
+        read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_an_array_named_npz_is_refused(tmp_path):
+    np.save(tmp_path / "one.npy", IMAGES)
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with pytest.raises(DataError, match="not a readable .npz archive"):
+        read_npz(tmp_path / "one.npz")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 not really a zip", b"text"])

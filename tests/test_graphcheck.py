@@ -59,6 +59,30 @@ def test_weights_kept_elsewhere_are_refused():
         check_graph(model_of(relu(), initializers=[external()]).SerializeToString())
 
 
+def varint(number):
+    """Return a number as protobuf writes it."""
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+def test_field_numbers_that_protobuf_would_cut_are_refused(model_path):
+    """Above 32 bits, protobuf drops what this check would see as another field."""
+    graph = model_of(helper.make_node("Add", ["x", "x"], ["y"])).graph.SerializeToString()
+    hidden = varint((1 << 32) | (7 << 3) | 2) + varint(len(graph)) + graph
+    with pytest.raises(ValueError, match="not protobuf"):
+        check_graph(model_path.read_bytes() + hidden)
+
+
+def test_onnx_runtimes_own_format_is_refused(model_path):
+    """Its mark at the fifth byte can be hidden in a text that protobuf allows."""
+    name = b"\x12\x0a" + b"xxORTMxxxx"
+    with pytest.raises(ValueError, match="not ONNX"):
+        check_graph(name + model_path.read_bytes())
+
+
 def test_a_second_graph_behind_the_first_is_looked_at_too():
     """Protobuf merges a message with a later one of the same field."""
     first, second = model_of(relu()), onnx.ModelProto()

@@ -118,6 +118,25 @@ def test_a_damaged_cache_is_made_anew(class_folders, own_cache):
     assert load_images(class_folders).data_hash == expected
 
 
+def test_a_folder_and_the_one_above_it_are_told_apart(class_folders, tmp_path):
+    (tmp_path / "above").mkdir()
+    inner = class_folders.rename(tmp_path / "above" / "all")
+    assert load_images(inner).class_names == ("dark", "light")
+    assert load_images(tmp_path / "above").class_names == ("all",)
+    (tmp_path / "set").mkdir()
+    part = inner.rename(tmp_path / "set" / "train")
+    assert len(load_images(tmp_path / "set").indices("train")) == 20
+    assert len(load_images(part).indices("all")) == 20
+
+
+def test_a_picture_that_becomes_readable_is_read(class_folders):
+    picture = class_folders / "dark" / "0.png"
+    picture.chmod(0o600)
+    first = load_images(class_folders)
+    picture.chmod(0o644)
+    assert load_images(class_folders).images.filename != first.images.filename
+
+
 def test_reading_pictures_is_reported(class_folders):
     reports = []
     load_images(class_folders, image_size=(9, 9), progress=lambda *report: reports.append(report))

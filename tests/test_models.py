@@ -123,6 +123,11 @@ def test_widths_shape_and_classes_generalise():
         assert model.count_params() == 8 * 9 * 3 * 7 + 7 + 7 * 4 + 4
 
 
+def test_networks_too_large_for_a_file_are_refused():
+    with pytest.raises(SettingsError, match="weights for 1024×1024 images"):
+        sequential(image_shape=(1024, 1024))
+
+
 @pytest.mark.parametrize(
     "options", [{"dropout": 1.0}, {"hidden": ()}, {"num_classes": 1}, {"dropout": 0.5, "dropout_position": "beside"}]
 )

@@ -146,9 +146,14 @@ def test_colour_framing_gives_three_channels():
     assert (framed == 77).all()
 
 
-def test_an_array_of_the_right_shape_is_taken_as_it_is():
-    values = np.full((28, 28), 9, np.uint8)
-    assert frame_array(values, Framing("ink"))[0] is values
+def test_arrays_and_pictures_are_framed_alike():
+    values = np.full((28, 28), 250, np.uint8)
+    values[3:15, 4:6] = 20
+    framed, note = frame_array(values, Framing("ink"))
+    again, same_note = frame_picture(Image.fromarray(values), Framing("ink"))
+    np.testing.assert_array_equal(framed, again)
+    assert note == same_note == "framed anew: its ink was not light on dark, in MNIST's place"
+    assert frame_array(framed, Framing("ink"))[1] == ""
 
 
 @pytest.mark.parametrize("array", [np.zeros((28, 28)), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 5), np.uint8)])

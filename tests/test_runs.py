@@ -69,12 +69,23 @@ def test_the_history_has_a_row_an_epoch(run_folder, trained):
 def test_a_run_is_replaced_only_when_asked(trained, evaluation, tmp_path):
     folder = tmp_path / "run"
     save_run(trained, evaluation, folder)
-    (folder / "mine.txt").write_text("x")
+    (folder / "history.csv").write_text("x")
     with pytest.raises(OutputError, match="--overwrite"):
         save_run(trained, evaluation, folder)
     save_run(trained, evaluation, folder, overwrite=True)
+    assert (folder / "history.csv").read_text() != "x"
     assert names_in(folder) == FILES
     assert names_in(tmp_path) == ["run"]
+
+
+def test_a_link_to_a_folder_is_followed(trained, evaluation, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    save_run(trained, evaluation, tmp_path / "link")
+    save_run(trained, evaluation, tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert names_in(tmp_path / "there") == FILES
+    assert names_in(tmp_path) == ["link", "there"]
 
 
 def test_folders_above_are_made(trained, evaluation, tmp_path):
@@ -84,7 +95,8 @@ def test_folders_above_are_made(trained, evaluation, tmp_path):
 
 def test_a_folder_that_is_no_run_is_never_replaced(tmp_path):
     (tmp_path / "thesis.doc").write_text("x")
-    with pytest.raises(OutputError, match="other things"):
+    (tmp_path / "model.onnx").write_text("x")
+    with pytest.raises(OutputError, match=r"other things than a run, such as thesis\.doc"):
         check_output(tmp_path, overwrite=True)
 
 
@@ -116,5 +128,7 @@ def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_pat
     monkeypatch.setattr(runs, "_splits_as_csv", fail)
     with pytest.raises(OutputError, match="No space left"):
         save_run(trained, evaluation, folder, overwrite=True)
+    with pytest.raises(OutputError, match="No space left"):
+        save_run(trained, evaluation, tmp_path / "a" / "b")
     assert names_in(tmp_path) == ["run"]
     assert (folder / "model.onnx").read_bytes() == before

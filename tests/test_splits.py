@@ -44,6 +44,52 @@ def test_equal_images_stay_on_one_side():
     assert all(counts(images)[split] for split in ("train", "validation", "test"))
 
 
+@pytest.mark.parametrize("copies", [4, 10])
+def test_copies_do_not_change_the_shares(copies):
+    digits = load_images("digits")
+    images = split_images(digits.rows(np.arange(400)))
+    many = split_images(rows_of(digits, np.tile(np.arange(400), copies)))
+    for split in ("train", "validation", "test"):
+        assert len(many.indices(split)) == pytest.approx(copies * len(images.indices(split)), rel=0.3), split
+
+
+def rows_of(images, rows):
+    """Return the images at any positions, repeated ones included."""
+    parts = {name: getattr(images, name)[rows] for name in ("images", "labels", "split", "hashes")}
+    return replace(images, **parts, sources=[images.sources[row] for row in rows])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_three_different_images_of_a_class_are_enough(class_folders, seed):
+    for class_name in ("dark", "light"):
+        for path in sorted((class_folders / class_name).iterdir())[3:]:
+            path.unlink()
+    (class_folders / "dark" / "copy.png").write_bytes((class_folders / "dark" / "0.png").read_bytes())
+    images = split_images(load_images(class_folders), seed=seed)
+    for split in ("train", "validation", "test"):
+        assert set(images.labels[images.indices(split)]) == {0, 1}, split
+
+
+def test_training_images_that_equal_a_test_image_are_not_used():
+    digits = load_images("digits")
+    images = rows_of(digits, np.concatenate([np.arange(300), np.arange(20)]))
+    official = np.repeat([0, 2], [300, 20]).astype(np.uint8)
+    images = split_images(replace(images, split=official))
+    assert counts(images)["test"] == 20
+    assert counts(images)["unused"] == 20
+    assert set(images.indices("unused")) == set(range(20))
+
+
+def test_parts_without_images_to_train_on_are_refused():
+    digits = load_images("digits")
+    with pytest.raises(DataError, match="to train on"):
+        split_images(replace(digits, split=(np.arange(len(digits)) % 2 + 1).astype(np.uint8)))
+    of_nine = digits.labels == 9
+    split = np.where(of_nine, 1 + np.arange(len(digits)) % 2, 0).astype(np.uint8)
+    with pytest.raises(DataError, match="class '9' has 0 images to train on"):
+        split_images(replace(digits, split=split))
+
+
 def test_a_set_that_is_split_stays_as_it_is():
     images = split_images(load_images("digits"), seed=3)
     assert split_images(images, seed=4) is images
@@ -65,7 +111,7 @@ def test_one_class_is_not_enough(class_folders):
 def test_a_class_with_one_image_is_named(class_folders):
     for path in sorted((class_folders / "light").iterdir())[1:]:
         path.unlink()
-    with pytest.raises(DataError, match="class 'light' has 1 image .*expected 3 or more"):
+    with pytest.raises(DataError, match="class 'light' has 1 image to train on .*expected 3 or more"):
         split_images(load_images(class_folders))
 
 

@@ -130,6 +130,7 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing():
     assert 25 <= int(np.argmax(rates)) <= 30
     assert rates[0] < 0.001
     assert 0 < rates[-1] < 0.0001
+    assert float(OneCycle(0.01, 1)(0)) > 0.005
 
 
 @pytest.mark.slow

@@ -1,5 +1,34 @@
-"""Runs the command line as ``python -m tinysight``; knows nothing else."""
+"""The program's door, for ``tinysight`` and ``python -m tinysight``; knows only how to be interrupted.
 
-from .cli import main
+It is in place before anything else is imported, so that Ctrl-C gets its one line at any moment.
+"""
 
-main()
+import signal
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line; Ctrl-C ends it with one line and the exit status 130."""
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        from .cli import main as run
+
+        run(lambda: interrupted)
+    except BaseException as error:  # an import that is interrupted raises ImportError, or whatever it makes of it
+        if not (interrupted or isinstance(error, KeyboardInterrupt)):
+            raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("tinysight: interrupted", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,6 @@ A folder is built under a temporary name and renamed when it is whole, so that a
 """
 
 import atexit
-import contextlib
 import json
 import os
 import shutil
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
+
+from .errors import TinysightError
 
 LAYOUT = 1  # counted up when what is stored changes, so that no old folder is misread
 
@@ -32,36 +33,46 @@ def fingerprint(*parts: object) -> str:
     return sha256(json.dumps([LAYOUT, *parts], default=str).encode()).hexdigest()[:32]
 
 
-def file_fingerprint(path: Path) -> tuple[str, int, int]:
-    """Tell a file apart from its later versions without reading it: path, bytes, nanoseconds of its last change."""
+def file_fingerprint(path: Path) -> tuple[str, int, int, int]:
+    """Tell a file apart from its later versions without reading it: path, bytes, when content and status changed."""
     status = path.stat()
-    return str(path.absolute()), status.st_size, status.st_mtime_ns
+    return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def stored_folder(name: str, fill: Callable[[Path], None]) -> Path:
-    """Return the folder of the cached set `name`, after having `fill` fill it where it is not there yet.
+    """Return the folder of the cached set `name`, after having `fill` fill it where it is not there yet."""
+    folder = cache_folder() / "images" / name
+    return folder if (folder / "about.json").is_file() else filled_anew(name, fill)
+
+
+def filled_anew(name: str, fill: Callable[[Path], None]) -> Path:
+    """Have `fill` fill the folder of the set `name`, in place of what is there.
 
     Where the cache cannot be written the folder is a temporary one: that costs time at the next run, not the job.
     """
-    parent = cache_folder() / "images"
-    final = parent / name
-    if (final / "about.json").is_file():
-        return final
+    final = cache_folder() / "images" / name
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
-    except OSError:
-        building = Path(tempfile.mkdtemp(prefix="tinysight-"))
-        atexit.register(shutil.rmtree, building, ignore_errors=True)
-        fill(building)
-        return building
+        final.parent.mkdir(parents=True, exist_ok=True)
+        return _filled(Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent)), fill, final)
+    except OSError as error:
+        if isinstance(error, TinysightError):
+            raise
+        temporary = Path(tempfile.mkdtemp(prefix="tinysight-"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        (temporary / "building").mkdir()
+        return _filled(temporary / "building", fill, temporary / name)
+
+
+def _filled(building: Path, fill: Callable[[Path], None], final: Path) -> Path:
+    """Fill a folder and rename it; if that fails, remove it."""
     try:
         fill(building)
-        with contextlib.suppress(OSError):  # another process was quicker, and has stored the same
-            building.rename(final)
+        shutil.rmtree(final, ignore_errors=True)
+        building.rename(final)
         return final
-    finally:
+    except BaseException:
         shutil.rmtree(building, ignore_errors=True)
+        raise
 
 
 def write_about(folder: Path, about: dict[str, Any]) -> None:
@@ -76,7 +87,15 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def create_images(folder: Path, shape: tuple[int, ...], file_name: str = "images.u8") -> NDArray[np.uint8]:
-    """Create the memory-mapped uint8 array of a set's images, to be filled row by row."""
+    """Create the memory-mapped uint8 array of a set's images, to be filled row by row.
+
+    Raises:
+        OSError: There is no room for it on the disk; found now, since writing to a mapped file would kill the process.
+    """
+    num_bytes = int(np.prod(shape, dtype=np.int64))
+    if hasattr(os, "posix_fallocate") and num_bytes:
+        with (folder / file_name).open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
     return np.memmap(folder / file_name, np.uint8, "w+", shape=shape)
 
 

@@ -1,5 +1,6 @@
 """Classifier: one ONNX file that names what is in a picture; does not know how it was trained."""
 
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,14 @@ class Classifier:
             OutputError: It cannot be written there.
         """
         write_whole(Path(path), self._data)
+
+    @property
+    def training_hashes(self) -> NDArray[np.uint32]:
+        """First four bytes of the SHA-256 of each image that trained it or chose its best epoch; empty if not told."""
+        try:
+            return np.frombuffer(b64decode(self.metadata.get("training_hashes", "")), ">u4").astype(np.uint32)
+        except (TypeError, ValueError):
+            return np.empty(0, np.uint32)
 
     def with_metadata(self, **entries: Any) -> "Classifier":
         """Return the same classifier with more metadata, values being what JSON can hold."""

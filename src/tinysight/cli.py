@@ -3,12 +3,14 @@
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part (some pictures could not be read; each is named).
 """
 
+import io
 import json
+import os
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -45,29 +47,44 @@ app = typer.Typer(
 )
 
 
-def main() -> NoReturn:
-    """Run the command line; every failure is one line on standard error and an exit status."""
+def main(was_interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
+    """Run the command line; every failure is one line on standard error and an exit status.
+
+    Args:
+        was_interrupted: Tells whether Ctrl-C is behind an error, as it is behind odd ones from imports it breaks off.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
     debug = "--debug" in sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be Unicode
     try:
         status = app(prog_name="tinysight", standalone_mode=False)
-        if status == INTERRUPTED:
-            _complain("interrupted; nothing was written")
     except Exception as error:
+        if was_interrupted():
+            raise KeyboardInterrupt from None
         if debug:
             raise
         status = _explain(error)
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt  # Typer makes a status of it; what to do about it is the caller's
     sys.exit(status if isinstance(status, int) else DONE)
 
 
 def _explain(error: Exception) -> int:
     """Print an error as one line, and return the exit status that goes with it."""
     if isinstance(error, typer.TyperException):  # wrong usage, found while parsing
-        message = error.format_message()
-        _complain(message if message != "Missing command." else "missing command; 'tinysight --help' lists them")
+        if message := error.format_message():  # without any arguments the help is enough
+            _complain(message)
         return WRONG_USAGE
     if isinstance(error, TinysightError):
         _complain(str(error))
         return WRONG_USAGE if isinstance(error, SettingsError) else FAILED
+    if isinstance(error, OSError):
+        _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return FAILED
     if isinstance(error, MemoryError):
         _complain("out of memory; use fewer or smaller images")
         return FAILED
@@ -139,7 +156,7 @@ def train(
         raise SettingsError(f"image size is {image_size!r}; expected two numbers, as in 28x28")
     from .runs import check_output
 
-    folder = out or Path("runs") / Path(data).resolve().stem
+    folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
     check_output(folder, overwrite)
     from .images import load_images
 
@@ -234,8 +251,7 @@ def evaluate(
     loaded = Classifier.load(classifier)
     with display.progress_bar() as progress:
         images = load_images(data, like=loaded.framing, progress=progress)
-    for line in images.unreadable:
-        display.warn(f"left out: {line}")
+    display.show_left_out(images)
     evaluation = score(loaded, *unseen_images(loaded, images))
     if as_json:
         print(json.dumps(evaluation.to_dict(), indent=2))  # noqa: T201
@@ -282,7 +298,7 @@ def _predict_in_batches(
     sources, framed = [], []
     for name in _expanded(pictures, failures):
         try:
-            framed.append(classifier.frame(sys.stdin.buffer.read() if name == "-" else name))
+            framed.append(classifier.frame(_standard_input() if name == "-" else name))
             sources.append(name)
         except PictureError as error:
             failures.append(str(error) if name != "-" else f"standard input: {str(error).partition(': ')[2]}")
@@ -293,12 +309,20 @@ def _predict_in_batches(
         yield classifier.predict_framed(sources, framed, top)
 
 
+def _standard_input() -> bytes:
+    from .pixels import MAX_FILE_BYTES
+
+    if sys.stdin is None:
+        raise PictureError("standard input: it is closed")
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
+
+
 def _expanded(names: list[str], failures: list[str]) -> Iterator[str]:
     """Replace each folder by the pictures below it."""
     from .folders import pictures_below
 
     for name in names:
-        if name == "-" or not Path(name).is_dir():
+        if name == "-" or not os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
             yield name
             continue
         below = pictures_below(Path(name))

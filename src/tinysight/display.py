@@ -62,12 +62,17 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
         yield report
 
 
-def show_images(images: "ImageSet") -> None:
-    """Say what was loaded, and what was left out of it."""
+def show_left_out(images: "ImageSet") -> None:
+    """Say, on standard error, what was left out of a set."""
     for line in images.unreadable:
         warn(f"left out: {line}")
     for line in images.skipped:
         err.print(Text(f"note: {line}", "dim"))
+
+
+def show_images(images: "ImageSet") -> None:
+    """Say what was loaded, and what was left out of it."""
+    show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
     say(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
@@ -75,8 +80,10 @@ def show_images(images: "ImageSet") -> None:
 
 def show_split(images: "ImageSet") -> None:
     """Say how many images train, validate and test."""
-    counts = [f"{len(images.indices(split)):,} {split}" for split in ("train", "validation", "test")]
-    say(", ".join(counts))
+    counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
+    say(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
+    if counts["unused"]:
+        warn(f"{counts['unused']:,} training images are left out: test or validation images have the same pixels")
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from .classifier import Classifier
 from .errors import DataError
-from .images import ImageSet
-from .splits import split_images
+from .images import ImageSet, leading_bytes
 
 Z_95 = 1.959964  # quantile of the normal distribution that leaves 2.5 % on either side
 MAX_MISTAKES_LISTED = 200
@@ -182,15 +181,22 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
         images: A set as `load_images` returns it.
 
     Returns:
-        The test images of the set if it has any; if the classifier was trained on this very set, the images that its
-        split kept for testing; otherwise all. Then a name for them, and notes.
+        The test images of the set if it has any; otherwise its images without those that trained the classifier or
+        chose its best epoch, known by the hashes of their pixels. Then a name for them, and notes.
+
+    Raises:
+        DataError: The classifier was trained on all of them.
     """
     if len(images.indices("test")):
         return images.part("test"), "test", ()
-    trained_on, settings = classifier.metadata.get("data", {}), classifier.metadata.get("settings", {})
-    if trained_on.get("sha256") == images.data_hash:
-        split = split_images(images, settings["validation"], settings["test"], settings["seed"])
-        note = "the classifier was trained on other images of this set; these were kept for testing"
-        return split.part("test"), "test", (note,)
-    note = "the set has no test images of its own, and all of its images were used"
-    return images, "all", (note,)
+    known = classifier.training_hashes
+    is_known = np.isin(leading_bytes(images.hashes), known)
+    unseen = images.rows(np.flatnonzero(~is_known))
+    if not len(unseen):
+        raise DataError(f"{images.name}: the classifier was trained on all of these images; they prove nothing")
+    if is_known.any():
+        note = f"{is_known.sum():,} of the {len(images):,} images are left out: the classifier was trained on them"
+        is_own_set = classifier.metadata.get("data") == {"name": images.name, "sha256": images.data_hash}
+        return unseen, "test" if is_own_set else "unseen", (note,)
+    unknown = "" if len(known) else ", and the classifier does not tell which images it was trained on"
+    return unseen, "all", (f"the set has no test images of its own; all were used{unknown}",)

@@ -1,9 +1,23 @@
-"""Writes files whole or not at all; does not know what they hold."""
+"""Reads files up to a size and writes them whole or not at all; does not know what they hold."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from .errors import OutputError
+
+
+def read_at_most(path: Path, max_bytes: int) -> bytes | None:
+    """Return what a file holds, or None if that is more than `max_bytes`.
+
+    Raises:
+        OSError: It cannot be read, or is no file but a pipe or a device, which may have no end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(0, "it is not a file")
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)
+    return data if len(data) <= max_bytes else None
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -12,15 +26,13 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OutputError: The file cannot be written; an older one of that name is as it was.
     """
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        try:
+        with tempfile.TemporaryDirectory(prefix=".tinysight-", dir=path.parent) as folder:
+            temporary = Path(folder) / path.name
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,5 +1,6 @@
 """Reads a folder of class folders full of pictures; does not know what the pictures are for."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import PictureError
+from .errors import DataError, PictureError
 from .pixels import SUFFIXES, Framing, frame_picture, read_picture
 
 # What people call the parts of a set
@@ -29,42 +30,65 @@ class PictureFile:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """Return the files below a folder that have a picture's name, sorted, hidden ones left out."""
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in paths if path.is_file() and not _is_hidden(path, folder))
+    """Return the files below a folder that have a picture's name, sorted, hidden ones left out.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    return [path for path in _files_below(folder) if path.suffix.lower() in SUFFIXES]
 
 
 def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
     """Walk a folder of class folders, with or without train, validation and test folders above them.
 
     Returns:
-        The picture files in a fixed order, and a line for each thing that was skipped. Hidden files and folders
-        are passed over.
+        The picture files in a fixed order, and a line for each thing that was passed over. Hidden files and folders
+        are passed over without a line.
+
+    Raises:
+        DataError: A folder cannot be read.
     """
-    tops = _subfolders(folder)
-    is_split = bool(tops) and all(top.name.lower() in PART_FOLDERS for top in tops)
-    groups = [(PART_FOLDERS[top.name.lower()], _subfolders(top)) for top in tops] if is_split else [("all", tops)]
+    here, tops = _entries(folder)
+    skipped = [f"{folder}: {len(here)} file(s) in no class folder passed over"] if here else []
+    parts = [top for top in tops if _is_part(top)]
+    if any(PART_FOLDERS[part.name.lower()] == "train" for part in parts):
+        skipped += [f"{top}: passed over, since it is beside {parts[0].name}" for top in tops if top not in parts]
+        groups = [(PART_FOLDERS[part.name.lower()], _entries(part)[1]) for part in parts]
+    else:
+        groups = [("all", tops)]
     files: list[PictureFile] = []
-    skipped: list[str] = []
     for split, class_folders in groups:
         for class_folder in class_folders:
-            pictures = pictures_below(class_folder)
-            num_files = sum(path.is_file() and not _is_hidden(path, folder) for path in class_folder.rglob("*"))
-            others = num_files - len(pictures)
+            below = _files_below(class_folder)
+            pictures = [path for path in below if path.suffix.lower() in SUFFIXES]
             if not pictures:
                 skipped.append(f"{class_folder}: no pictures in it; not a class")
-            elif others:
-                skipped.append(f"{class_folder}: {others} file(s) that are no pictures passed over")
+            elif len(below) > len(pictures):
+                skipped.append(f"{class_folder}: {len(below) - len(pictures)} file(s) that are no pictures passed over")
             files += [PictureFile(path, class_folder.name, split) for path in pictures]
     return files, skipped
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+def _is_part(folder: Path) -> bool:
+    """Tell a part such as ``train/`` from a class of that name: a part holds folders and no pictures."""
+    if folder.name.lower() not in PART_FOLDERS:
+        return False
+    files, folders = _entries(folder)
+    return bool(folders) and not any(path.suffix.lower() in SUFFIXES for path in files)
 
 
-def _is_hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in path.relative_to(below).parts)
+def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files and the folders in a folder, sorted, without hidden ones."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+        return [path for path in paths if path.is_file()], [path for path in paths if path.is_dir()]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
+
+
+def _files_below(folder: Path) -> list[Path]:
+    files, folders = _entries(folder)
+    return files + [path for below in folders if not below.is_symlink() for path in _files_below(below)]
 
 
 def decode_files(
@@ -82,7 +106,8 @@ def decode_files(
         What is wrong with each file, empty where nothing is.
     """
     problems = []
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(cpu_count()) as pool:
+        warnings.simplefilter("ignore")  # for all threads, which `read_picture` cannot do for each
         for row, outcome in enumerate(_in_chunks(pool, files, framing)):
             if isinstance(outcome, str):
                 problems.append(outcome)

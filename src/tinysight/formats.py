@@ -6,17 +6,18 @@ Each reader gives `Part`s: images and label values of one part of a set, ``train
 
 import gzip
 import re
-import zipfile
 import zlib
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
 
-MAX_IDX_BYTES = 64 * 2**30  # of uncompressed data; more is a damaged header, or a bomb
+MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
 _IDX_NAME = re.compile(r"(?P<part>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
 
 
@@ -46,33 +47,40 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         DataError: The file is not IDX, holds another type, or is truncated.
     """
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        with path.open("rb") as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if is_gzip else path.open("rb") as stream:
+            return parse_idx(stream, str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise DataError(f"{path}: the gzip data is truncated or damaged; fetch the file again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    return parse_idx(data, str(path))
 
 
-def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Return the array in the bytes of an IDX file; `name` is what error messages call it."""
-    if len(data) < 4 or data[:2] != b"\0\0":
+def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
+    """Return the array in an IDX file, reading no more than its header announces; messages call it `name`."""
+    start = stream.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0":
         raise DataError(f"{name}: not an IDX file (it does not begin with two zero bytes)")
-    if data[2] != 0x08 or not 1 <= data[3] <= 4:
+    kind, num_dimensions = start[2], start[3]
+    if kind != 0x08 or not 1 <= num_dimensions <= 4:
+        received = f"type 0x{kind:02x}, {num_dimensions} dimensions"
+        raise DataError(f"{name}: an IDX file of {received}; expected bytes (0x08), 1 to 4 dimensions")
+    header = stream.read(4 * num_dimensions)
+    shape = tuple(int(n) for n in np.frombuffer(header.ljust(4 * num_dimensions, b"\0"), ">u4"))
+    expected = prod(shape)
+    if expected > MAX_IDX_BYTES:
+        raise DataError(f"{name}: announces {expected:,} bytes, which no IDX file has; it is damaged")
+    data = stream.read(expected + 1)
+    if len(header) < 4 * num_dimensions or len(data) < expected:
         raise DataError(
-            f"{name}: an IDX file of type 0x{data[2]:02x}, {data[3]} dimensions; expected bytes (0x08), 1–4"
+            f"{name}: the IDX file is truncated: {len(data):,} bytes of data, its header announces {expected:,}"
         )
-    offset = 4 + 4 * data[3]
-    shape = tuple(int(n) for n in np.frombuffer(data[4:offset].ljust(4 * data[3], b"\0"), ">u4"))
-    expected = offset + int(np.prod([float(n) for n in shape]))
-    if len(data) != expected:
-        problem = "truncated" if len(data) < expected else "too long"
-        raise DataError(f"{name}: the IDX file is {problem}: {len(data):,} bytes, its header announces {expected:,}")
-    return np.frombuffer(data, np.uint8, offset=offset).reshape(shape)
+    if len(data) > expected:
+        raise DataError(f"{name}: the IDX file is too long: its header announces {expected:,} bytes of data")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def find_idx_files(folder: Path) -> dict[str, dict[str, Path]]:
@@ -113,9 +121,9 @@ def read_npz(path: Path) -> list[Part]:
             arrays = {key: _npz_array(archive, key, path) for key in archive.files if key[:2] in ("x_", "y_")}
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
+    except (DataError, MemoryError):
+        raise
+    except Exception:  # zipfile and NumPy raise anything on damaged archives, RuntimeError and TypeError included
         raise DataError(f"{path}: not a readable .npz archive") from None
     missing = [key for key in ("x_train", "y_train") if key not in arrays]
     if missing or ("x_test" in arrays) != ("y_test" in arrays):
@@ -136,6 +144,8 @@ def _npz_array(archive: "np.lib.npyio.NpzFile", key: str, path: Path) -> NDArray
         if "pickle" not in str(error).lower():
             raise
         raise DataError(f"{path}: {key} holds pickled Python objects, which are never loaded; save numbers") from None
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: {key} is not an array")
     return array
 
 

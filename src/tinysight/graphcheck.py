@@ -10,10 +10,15 @@ from collections.abc import Iterator
 
 OPERATORS = frozenset({b"Cast", b"Div", b"Flatten", b"Gemm", b"Relu", b"Softmax"})
 
-MODEL_GRAPH, MODEL_TRAINING_INFO, MODEL_FUNCTIONS = 7, 20, 25
-GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE_INITIALIZER = 1, 5, 15
-NODE_OPERATOR, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
-PLAIN_ATTRIBUTE_FIELDS = frozenset({1, 2, 3, 4, 7, 8, 13, 20})  # name, numbers, text, type: no tensors, no graphs
+# The fields that a message of each kind may have. Text, numbers and inputs are harmless; what is not here is refused:
+# functions, training graphs, sparse weights, weights kept elsewhere, attributes that hold tensors or graphs.
+MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14})
+GRAPH_FIELDS = frozenset({1, 2, 5, 10, 11, 12, 13})
+NODE_FIELDS = frozenset({1, 2, 3, 4, 5, 6})
+ATTRIBUTE_FIELDS = frozenset({1, 2, 3, 4, 7, 8, 13, 20})
+TENSOR_FIELDS = frozenset({1, 2, 4, 5, 7, 8, 9, 12})
+
+MODEL_GRAPH, GRAPH_NODE, GRAPH_INITIALIZER, NODE_OPERATOR, NODE_ATTRIBUTE = 7, 1, 5, 4, 5
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 
 
@@ -31,37 +36,34 @@ def check_graph(data: bytes) -> None:
     Raises:
         ExternalData: Weights are kept elsewhere.
         ForeignGraph: There is an operator, function, attribute or tensor of a kind that no classifier has.
-        ValueError: The bytes are not in protobuf's encoding.
+        ValueError: The bytes are not in protobuf's encoding, or are ONNX Runtime's own format.
     """
-    for field, value in _fields(memoryview(data)):
-        if field in (MODEL_TRAINING_INFO, MODEL_FUNCTIONS):
-            raise ForeignGraph("functions")
+    if data[4:8] == b"ORTM":  # how ONNX Runtime tells its own format, which it would prefer
+        raise ValueError("not ONNX")
+    for field, value in _fields(memoryview(data), MODEL_FIELDS):
         if field == MODEL_GRAPH:
             _check_graph_fields(_message(value))
 
 
 def _check_graph_fields(graph: memoryview) -> None:
-    for field, value in _fields(graph):
-        if field == GRAPH_SPARSE_INITIALIZER:
-            raise ForeignGraph("sparse weights")
+    for field, value in _fields(graph, GRAPH_FIELDS):
         if field == GRAPH_NODE:
             _check_node(_message(value))
         if field == GRAPH_INITIALIZER:
-            for tensor_field, content in _fields(_message(value)):
-                if tensor_field == TENSOR_EXTERNAL_DATA or (tensor_field == TENSOR_DATA_LOCATION and content != 0):
+            for tensor_field, _ in _fields(
+                _message(value), TENSOR_FIELDS | {TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION}
+            ):
+                if tensor_field in (TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION):
                     raise ExternalData("weights kept elsewhere")
 
 
 def _check_node(node: memoryview) -> None:
-    for field, value in _fields(node):
+    for field, value in _fields(node, NODE_FIELDS):
         if field == NODE_OPERATOR and bytes(_message(value)) not in OPERATORS:
             raise ForeignGraph("operator")
-        if field == NODE_DOMAIN and len(_message(value)):
-            raise ForeignGraph("operator of another domain")
         if field == NODE_ATTRIBUTE:
-            for attribute_field, _ in _fields(_message(value)):
-                if attribute_field not in PLAIN_ATTRIBUTE_FIELDS:
-                    raise ForeignGraph("attribute")
+            for _ in _fields(_message(value), ATTRIBUTE_FIELDS):
+                pass
 
 
 def _message(value: memoryview | int) -> memoryview:
@@ -70,15 +72,19 @@ def _message(value: memoryview | int) -> memoryview:
     return value
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+def _fields(message: memoryview, allowed: frozenset[int]) -> Iterator[tuple[int, memoryview | int]]:
     """Yield number and value of each field of a protobuf message, numbers as int and all else as bytes."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
-        kind = key & 7
+        if key >= 2**32:  # protobuf drops the upper bits, and would read another field than the one seen here
+            raise ValueError("not protobuf")
+        number, kind = key >> 3, key & 7
+        if number not in allowed:
+            raise ForeignGraph(f"field {number}")
         if kind == 0:
             value, position = _varint(message, position)
-            yield key >> 3, value
+            yield number, value
             continue
         if kind == 2:
             length, position = _varint(message, position)
@@ -88,7 +94,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             raise ValueError("not protobuf")
         if position + length > len(message):
             raise ValueError("truncated")
-        yield key >> 3, message[position : position + length]
+        yield number, message[position : position + length]
         position += length
 
 

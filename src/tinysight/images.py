@@ -4,7 +4,7 @@ Whatever the source, its pictures are decoded once into a memory-mapped uint8 ar
 """
 
 import difflib
-import shutil
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from . import cache
 from .downloads import NAMED_SETS, Progress, check_content, find_named_set
-from .errors import DataError, MissingExtraError
+from .errors import DataError, MissingExtraError, TinysightError
 from .folders import decode_files, list_picture_files
 from .formats import Part, find_idx_files, label_parts, read_idx_folder, read_npz
 from .ink import frame_bitmap
 from .pixels import Framing, frame_array
 
-SPLITS = ("train", "validation", "test", "all")
+SPLITS = ("train", "validation", "test", "all", "unused")
 NAMES = ("digits", *sorted(NAMED_SETS))
 CHUNK_ROWS = 1_024  # images handled at a time where all of them may not fit in memory
 
@@ -37,7 +37,8 @@ class ImageSet:
         labels: int64 ``(num_images,)``, indices into `class_names`.
         class_names: Name of each class.
         sources: Where each image came from: a file below the folder, or a file and the row in it.
-        split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where nothing is decided yet.
+        split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where nothing is decided yet,
+            ``unused`` where a test or validation image has the same pixels.
         hashes: uint8 ``(num_images, 32)``, SHA-256 of each image's pixels.
         framing: How a picture from elsewhere becomes like these.
         skipped: A line for each folder or kind of file that was passed over.
@@ -59,14 +60,17 @@ class ImageSet:
         return len(self.images)
 
     def indices(self, split: str) -> NDArray[np.int64]:
-        """Return the positions of the images that belong to ``train``, ``validation``, ``test`` or ``all``."""
+        """Return the positions of the images of one of `SPLITS`."""
         return np.flatnonzero(self.split == SPLITS.index(split))
 
     def part(self, split: str) -> "ImageSet":
         """Return the images of one split as a set of their own."""
-        chosen = self.indices(split)
+        return self.rows(self.indices(split))
+
+    def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
+        """Return the images at rising positions as a set of their own; rows without a gap are not copied."""
         is_run = len(chosen) > 0 and chosen[-1] - chosen[0] + 1 == len(chosen)
-        rows = slice(int(chosen[0]), int(chosen[-1]) + 1) if is_run else chosen  # a run of rows needs no copy
+        rows = slice(int(chosen[0]), int(chosen[-1]) + 1) if is_run else chosen
         return ImageSet(
             self.name, self.images[rows], self.labels[rows], self.class_names, [self.sources[i] for i in chosen],
             self.split[rows], self.hashes[rows], self.framing,
@@ -75,10 +79,18 @@ class ImageSet:
     @cached_property
     def data_hash(self) -> str:
         """SHA-256 over images, labels and class names, in hexadecimal; tells whether two sets are the same."""
-        digest = sha256("\n".join([str(self.images.shape), *self.class_names]).encode())
+        digest = sha256(json.dumps([self.images.shape, self.class_names]).encode())
         digest.update(self.labels.tobytes())
         digest.update(self.hashes.tobytes())
         return digest.hexdigest()
+
+
+def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number.
+
+    Among 100,000 images, two different ones share such a number with a chance of 1 in 43,000 for each.
+    """
+    return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)
 
 
 def load_images(
@@ -214,8 +226,8 @@ def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Pr
         unreadable = [problem for problem in problems if problem]
         _store(folder, labels, split, class_names, kept_as, sources, unreadable)
 
-    key = [cache.file_fingerprint(file.path) for file in files]
-    fingerprint = cache.fingerprint("folder", key, asdict(decoded_as), keep_channels)
+    key = [[cache.file_fingerprint(file.path), file.class_name, file.split] for file in files]
+    fingerprint = cache.fingerprint("folder", path.absolute(), key, asdict(decoded_as), keep_channels)
     return replace(_through_cache(fingerprint, fill, str(path)), skipped=tuple(skipped))
 
 
@@ -264,12 +276,12 @@ def _store(
 
 def _through_cache(fingerprint: str, fill: Callable[[Path], None], name: str) -> ImageSet:
     """Open a cached set; have it filled where it is not there, or damaged."""
-    folder = cache.stored_folder(fingerprint, fill)
     try:
-        return _open(folder, name)
-    except (OSError, ValueError, KeyError, TypeError):
-        shutil.rmtree(folder, ignore_errors=True)
         return _open(cache.stored_folder(fingerprint, fill), name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, TinysightError):
+            raise
+        return _open(cache.filled_anew(fingerprint, fill), name)
 
 
 def _open(folder: Path, name: str) -> ImageSet:

@@ -14,7 +14,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from .errors import MissingExtraError, ModelFileError
-from .graphcheck import ExternalData, ForeignGraph, check_graph
+from .files import read_at_most
+from .graphcheck import ExternalData, check_graph
 
 FORMAT = 1  # counted up when older versions of Tinysight could no longer read the file
 MAX_MODEL_BYTES = 2**30
@@ -73,9 +74,15 @@ def build_graph(image_shape: Sequence[int], dense_layers: Sequence[Layer], metad
 
 
 def replace_metadata(data: bytes, metadata: Mapping[str, Any]) -> bytes:
-    """Return a classifier's file with other metadata around the same graph."""
-    import onnx
+    """Return a classifier's file with other metadata around the same graph.
 
+    Raises:
+        MissingExtraError: The package ``onnx`` is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError("writing a classifier", "train") from error
     model = onnx.load_from_string(data)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
@@ -92,9 +99,10 @@ def read_model_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ModelFileError(f"{path}: is a folder; expected a classifier file, such as {path / 'model.onnx'}")
-        if path.stat().st_size > MAX_MODEL_BYTES:
+        data = read_at_most(path, MAX_MODEL_BYTES)
+        if data is None:
             raise ModelFileError(f"{path}: larger than {MAX_MODEL_BYTES // 2**20} MiB; not a Tinysight classifier")
-        return path.read_bytes()
+        return data
     except FileNotFoundError:
         raise ModelFileError(f"{path}: there is no such classifier file; 'tinysight train' writes one") from None
     except ModelFileError:
@@ -118,13 +126,12 @@ def open_session(data: bytes, name: str) -> tuple[onnxruntime.InferenceSession, 
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # as `check_graph` reads it
     try:
         check_graph(data)
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except ExternalData:
         raise ModelFileError(f"{name}: keeps its weights in another file; not a Tinysight classifier") from None
-    except ForeignGraph:
-        raise _foreign(name) from None
     except Exception:  # ONNX Runtime's exceptions have no common base but Exception
         raise ModelFileError(f"{name}: not a classifier file, or a damaged one; train it or fetch it again") from None
     return session, _checked_metadata(session, name)

@@ -7,8 +7,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
+from math import prod
 
-from .errors import MissingExtraError
+from .errors import MissingExtraError, SettingsError
 from .settings import DEFAULT_HIDDEN, DEFAULT_IMAGE_SIZE, DROPOUT_POSITIONS, check_choice, check_hidden, check_number
 
 
@@ -58,7 +60,7 @@ def sequential(
     Raises:
         SettingsError: An option is out of range.
     """
-    _check(num_classes, hidden, dropout, dropout_position)
+    _check(image_shape, num_classes, hidden, dropout, dropout_position)
     model = keras.Sequential([keras.Input(image_shape), layers.Flatten()])
     for width in hidden:
         if dropout and dropout_position == "before":
@@ -81,7 +83,7 @@ def functional(
     dropout_position: str = "before",
 ) -> keras.Model:
     """Build and compile the network by calling layers on tensors; arguments and result as for `sequential`."""
-    _check(num_classes, hidden, dropout, dropout_position)
+    _check(image_shape, num_classes, hidden, dropout, dropout_position)
     images = keras.Input(image_shape)
     x = layers.Flatten()(images)
     for width in hidden:
@@ -96,6 +98,8 @@ def functional(
     return _compiled(keras.Model(images, probabilities))
 
 
+MAX_WEIGHTS = 200_000_000  # 800 MB as float32, below what a classifier's file may have
+
 BUILDERS = {"sequential": sequential, "functional": functional}
 
 
@@ -104,8 +108,15 @@ def _compiled(model: keras.Model) -> keras.Model:
     return model
 
 
-def _check(num_classes: int, hidden: tuple[int, ...], dropout: float, dropout_position: str) -> None:
+def _check(
+    image_shape: tuple[int, ...], num_classes: int, hidden: tuple[int, ...], dropout: float, dropout_position: str
+) -> None:
     check_number("number of classes", num_classes, 2, 100_000)
     check_hidden(hidden)
     check_number("dropout", dropout, 0, 0.99)
     check_choice("dropout position", dropout_position, DROPOUT_POSITIONS)
+    widths = (prod(image_shape), *hidden, num_classes)
+    num_weights = sum(inputs * outputs for inputs, outputs in pairwise(widths))
+    if num_weights > MAX_WEIGHTS:
+        asked = f"{num_weights:,} weights for {'×'.join(map(str, image_shape))} images and hidden {hidden}"
+        raise SettingsError(f"{asked}; expected at most {MAX_WEIGHTS:,}: choose smaller images or layers")

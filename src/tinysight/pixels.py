@@ -3,16 +3,19 @@
 The one pixel path: training, prediction and serving all come through `read_picture` and `frame_picture`.
 """
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from .errors import PictureError
+from .files import read_at_most
 from .ink import frame_ink
 from .settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
 
@@ -20,7 +23,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
     ".bmp .gif .jpg .jpeg .jpe .jfif .png .apng .pbm .pgm .ppm .pnm .tif .tiff .webp".split()  # noqa: SIM905
 )
-MAX_PIXELS = 120_000_000  # a phone's largest mode is 108 megapixels; as RGB this is 360 MB while it is decoded
+MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
 MAX_FILE_BYTES = 256 * 2**20
 
 
@@ -69,14 +72,13 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.I
     if not data:
         raise PictureError(f"{name}: the file is empty; expected a picture")
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            warnings.simplefilter("ignore")
+        with _no_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 size = f"{picture.width}×{picture.height}"
                 raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {MAX_PIXELS:,} pixels")
             picture.load()
             return _plain(_upright(picture))
-    except PictureError:
+    except (PictureError, MemoryError):
         raise
     except UnidentifiedImageError:
         kinds = ", ".join(FORMATS)
@@ -104,9 +106,12 @@ def frame_picture(picture: Image.Image, framing: Framing) -> tuple[NDArray[np.ui
     if (picture.size, picture.mode) != (wanted_size, wanted_mode):
         note = f"framed from {picture.width}×{picture.height} {'grey' if picture.mode == 'L' else 'colour'}"
     if framing.method == "ink":
-        pixels, found = frame_ink(np.asarray(picture.convert("L")), framing.height, framing.width)
+        grey = np.asarray(picture.convert("L"))
+        pixels, found = frame_ink(grey, framing.height, framing.width)
         if not found:
             note = "no ink found: the picture is blank"
+        elif not note and not np.array_equal(pixels, grey):
+            note = "framed anew: its ink was not light on dark, in MNIST's place"
         if framing.channels == 3:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
         return pixels, note
@@ -116,26 +121,31 @@ def frame_picture(picture: Image.Image, framing: Framing) -> tuple[NDArray[np.ui
 def frame_array(array: NDArray[np.uint8], framing: Framing) -> tuple[NDArray[np.uint8], str]:
     """Make uint8 pixels ``(height, width)`` or ``(height, width, 3)`` the classifier's input.
 
-    An array that has the classifier's shape already is taken as it is.
-
     Raises:
         PictureError: The array is not uint8 or has another number of dimensions.
     """
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
         received = f"{array.dtype} {array.shape}"
         raise PictureError(f"got an array {received}; expected uint8 of shape (height, width) or (height, width, 3)")
-    if array.shape == framing.image_shape:
-        return array, ""
     return frame_picture(Image.fromarray(array), framing)
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Keep Pillow's warnings off the terminal: what matters is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _read_bytes(path: Path, name: str) -> bytes:
     try:
         if path.is_dir():
             raise PictureError(f"{name}: is a folder; expected a picture file")
-        if path.stat().st_size > MAX_FILE_BYTES:
+        data = read_at_most(path, MAX_FILE_BYTES)
+        if data is None:
             raise PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-        return path.read_bytes()
+        return data
     except FileNotFoundError:
         raise PictureError(f"{name}: there is no such file") from None
     except OSError as error:
@@ -163,28 +173,29 @@ def _plain(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and floating-point grey to 8 bits."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0, neginf=0)
+    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
     if picture.mode == "F":
-        low, high = values.min(), values.max()
         low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     else:  # 16-bit grey; mode I holds 32 bits but its files rarely use more than 16
-        low, high = 0.0, max(65_535.0, values.max())
+        low, high = 0.0, max(65_535.0, high)
     scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
     return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
 
 
 def _on_background(picture: Image.Image) -> Image.Image:
     """Lay a picture with transparency on white, or on black where what is visible is itself light."""
-    alpha = np.asarray(picture.getchannel("A"), dtype=np.float64)
-    grey = np.asarray(picture.convert("RGB").convert("L"), dtype=np.float64)
+    small = picture.reduce(-(-max(picture.size) // 256))  # enough to tell light from dark
+    alpha = np.asarray(small.getchannel("A"), dtype=np.float64)
+    grey = np.asarray(small.convert("RGB").convert("L"), dtype=np.float64)
     visible = alpha.sum()
     is_light = visible > 0 and (grey * alpha).sum() / visible > 127.5
-    has_holes = (alpha < 255).any()
+    has_holes = (np.asarray(picture.getchannel("A")) < 255).any()
     background = Image.new("RGBA", picture.size, "black" if is_light and has_holes else "white")
     flat = Image.alpha_composite(background, picture).convert("RGB")
-    values = np.asarray(flat)
-    is_grey = (values[..., 0] == values[..., 1]).all() and (values[..., 1] == values[..., 2]).all()
-    return flat.convert("L") if is_grey else flat
+    red, green, blue = flat.split()
+    is_colour = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
+    return flat if is_colour else red
 
 
 def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -4,12 +4,12 @@ It holds ``model.onnx`` (the classifier), ``model.keras`` (the same network for 
 ``splits.csv``, ``history.csv``, ``evaluation.json`` and ``report.html``.
 """
 
+import contextlib
 import csv
 import io
 import json
 import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -28,34 +28,40 @@ if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do with
     from .training import EpochResult, Training
 
 
+FILES = (
+    "splits.csv", "history.csv", "settings.json", "evaluation.json", "report.html", "model.keras", "model.onnx",
+)  # fmt: skip
+
+
 def check_output(folder: str | Path, overwrite: bool = False) -> None:
     """Raise `OutputError` unless a run could be written to `folder`; nothing is left there.
 
     Args:
         folder: Where the run is to be.
-        overwrite: Whether a run that is there already may be replaced; other folders never are.
+        overwrite: Whether a run that is there already may be replaced; a folder with other things in it never is.
     """
     folder = Path(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / "model.onnx").is_file():
-            raise OutputError(f"{folder}: is a folder with other things in it; choose another with --out")
-        if not overwrite:
-            raise OutputError(
-                f"{folder}: holds a run already; choose another with --out, or replace it with --overwrite"
-            )
-    elif folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file; expected the name of a folder")
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
     try:
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if names - set(FILES):
+            strange = sorted(names - set(FILES))[0]
+            raise OutputError(f"{folder}: holds other things than a run, such as {strange}; choose another with --out")
+        if names and not overwrite:
+            raise OutputError(f"{folder}: holds a run; choose another with --out, or replace it with --overwrite")
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is a file; expected the name of a folder")
+        above = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         Path(tempfile.mkdtemp(prefix=".tinysight-", dir=above)).rmdir()
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from None
 
 
 def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, overwrite: bool = False) -> None:
     """Write a run's folder.
 
-    The files are written to a temporary folder beside it, which is renamed when all of them are there.
+    The files are written to a temporary folder in it, and moved to their places when all of them are there.
 
     Args:
         training: What `train` gave.
@@ -66,32 +72,22 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
     Raises:
         OutputError: The folder holds something already, or cannot be written.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder)
     check_output(folder, overwrite)
-    building = folder.with_name(f".{folder.name}-{os.getpid()}")
+    new_folders = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        building.mkdir(parents=True)
-        try:
-            _write_files(training, evaluation, building)
-            _put_in_place(building, folder)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); nothing was changed") from None
-
-
-def _put_in_place(building: Path, folder: Path) -> None:
-    """Rename the finished folder, and remove what was there before."""
-    old = building.with_name(f"{building.name}-old")
-    if folder.exists():
-        folder.rename(old)
-    try:
-        building.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tinysight-", dir=folder) as building:
+            _write_files(training, evaluation, Path(building))
+            for name in FILES:
+                (Path(building) / name).replace(folder / name)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # a folder that is not empty stays
+            for place in new_folders:
+                place.rmdir()
+        if isinstance(error, OSError):
+            raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); nothing was changed") from None
         raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:
@@ -108,7 +104,7 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
         "report.html": render_report(evaluation, test_images, training.history, _facts(training)),
     }
     for name, text in texts.items():
-        write_whole(folder / name, text.encode())
+        write_whole(folder / name, text.encode(errors="backslashreplace"))  # file names need not be Unicode
 
 
 def describe_training(training: "Training") -> dict[str, Any]:

@@ -4,6 +4,7 @@ The uint8 images stay in memory as they are; the program gathers, scales and tra
 images are scored in inference mode after each epoch, and the weights of the best epoch are kept.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .classifier import Classifier
-from .images import ImageSet
+from .images import ImageSet, leading_bytes
 from .modelfile import FORMAT, build_graph
 from .models import BUILDERS
 from .settings import TrainingSettings, default_dropout_position
@@ -25,6 +26,7 @@ import tensorflow as tf  # isort: skip
 
 WARMUP_SHARE = 0.3  # of all steps, in which one-cycle's rate rises
 SCORING_BATCH_SIZE = 1_000
+MAX_STORED_HASHES = 200_000  # of training images in a classifier, to know them again: 1 MB
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         self.peak, self.num_steps = peak, num_steps
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate of a step, counted from 0."""
-        done = (tf.cast(step, tf.float32) + 1) / self.num_steps
-        return self.peak * tf.minimum(done / WARMUP_SHARE, (1 - done) / (1 - WARMUP_SHARE) + 1e-3)
+        """Return the rate of a step, counted from 0: that of the step's middle, so that even a single one trains."""
+        done = (tf.cast(step, tf.float32) + 0.5) / self.num_steps
+        return self.peak * tf.minimum(done / WARMUP_SHARE, (1 - done) / (1 - WARMUP_SHARE))
 
     def get_config(self) -> dict[str, float]:
         """Return the arguments, as Keras asks."""
@@ -131,6 +133,7 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         settings: How it was trained.
     """
     weights = model.get_weights()
+    trained_on = np.concatenate([images.hashes[images.indices(split)] for split in ("train", "validation")])
     metadata = {
         "tinysight_format": FORMAT,
         "class_names": list(images.class_names),
@@ -138,6 +141,8 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         "data": {"name": images.name, "sha256": images.data_hash},
         "settings": asdict(settings),
     }
+    if len(trained_on) <= MAX_STORED_HASHES:
+        metadata["training_hashes"] = b64encode(leading_bytes(trained_on).astype(">u4").tobytes()).decode()
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
     classifier = Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
     return classifier.with_metadata(parity=measure_parity(model, classifier, images.part("test").images))
