@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinysight.errors import DataError
-from tinysight.formats import Part, label_parts, parse_idx, read_idx, read_idx_folder, read_npz
+from tinysight.formats import Part, find_idx_files, label_parts, parse_idx, read_idx, read_idx_files, read_npz
 
 
 def idx(array, type_code=8):
@@ -53,20 +53,23 @@ def test_a_folder_of_idx_files_has_parts(tmp_path):
     for split in ("train", "t10k"):
         (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(idx(IMAGES))
         (tmp_path / f"{split}-labels.idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS)))
-    assert {part.split: len(part.images) for part in read_idx_folder(tmp_path)} == {"train": 2, "test": 2}
+    assert {part.split: len(part.images) for part in read_idx_files(find_idx_files(tmp_path), "set")} == {
+        "train": 2,
+        "test": 2,
+    }
 
 
 def test_images_and_labels_must_be_as_many(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(3, np.uint8)))
     with pytest.raises(DataError, match="2 train images but 3 labels"):
-        read_idx_folder(tmp_path)
+        read_idx_files(find_idx_files(tmp_path), "set")
 
 
 def test_idx_images_need_their_labels(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
     with pytest.raises(DataError, match="none with train labels"):
-        read_idx_folder(tmp_path)
+        read_idx_files(find_idx_files(tmp_path), "set")
 
 
 def test_npz_parts_are_read(tmp_path):

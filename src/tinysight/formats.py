@@ -7,6 +7,7 @@ Each reader gives `Part`s: images and label values of one part of a set, ``train
 import gzip
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +20,8 @@ from .errors import DataError
 
 MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
 _IDX_NAME = re.compile(r"(?P<part>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
+
+IdxFiles = dict[str, dict[str, Path]]
 
 
 @dataclass(frozen=True)
@@ -83,30 +86,35 @@ def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def find_idx_files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Find IDX files by MNIST's names: ``{"train": {"images": path, "labels": path}, "test": …}``."""
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir(), reverse=True):  # "train" before "test" and "t10k"
+def find_idx_files(folder: Path) -> IdxFiles:
+    """Return the files in a folder that have IDX files' names."""
+    return sort_idx_files(sorted(path for path in folder.iterdir() if path.is_file()))
+
+
+def sort_idx_files(paths: Iterable[Path]) -> IdxFiles:
+    """Tell by MNIST's names what is in each file: ``{"train": {"images": path, "labels": path}, "test": …}``."""
+    found: IdxFiles = {}
+    for path in sorted(paths, reverse=True):  # "train" before "test" and "t10k"
         match = _IDX_NAME.fullmatch(path.name)
-        if match and path.is_file():
+        if match:
             split = "train" if match["part"] == "train" else "test"
             found.setdefault(split, {}).setdefault(match["kind"], path)
     return found
 
 
-def read_idx_folder(folder: Path) -> list[Part]:
-    """Read the pairs of IDX files in a folder.
+def read_idx_files(files: IdxFiles, name: str) -> list[Part]:
+    """Read pairs of IDX files, as `find_idx_files` gives them; error messages call the set `name`.
 
     Raises:
         DataError: A file is damaged, one of a pair is missing, or a pair's counts differ.
     """
     parts = []
-    for split, pair in find_idx_files(folder).items():
+    for split, pair in files.items():
         for kind in ("images", "labels"):
             if kind not in pair:
-                raise DataError(f"{folder}: holds {split} IDX files, but none with {split} {kind}")
+                raise DataError(f"{name}: holds {split} IDX files, but none with {split} {kind}")
         images, labels = read_idx(pair["images"]), read_idx(pair["labels"])
-        parts.append(_part(split, images, labels, pair["images"].name, str(folder)))
+        parts.append(_part(split, images, labels, pair["images"].name, name))
     return parts
 
 

@@ -18,7 +18,7 @@ from . import cache
 from .downloads import NAMED_SETS, Progress, check_content, find_named_set
 from .errors import DataError, MissingExtraError, TinysightError
 from .folders import decode_files, list_picture_files
-from .formats import Part, find_idx_files, label_parts, read_idx_folder, read_npz
+from .formats import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
 from .ink import frame_bitmap
 from .pixels import Framing, frame_array
 
@@ -131,9 +131,9 @@ def load_images(
         array_source = ArraySource(name, framing or "whole", cache.file_fingerprint(path), lambda: read_npz(path))
     elif not path.is_dir():
         raise DataError(f"{name}: is a file; expected a folder, an .npz archive, or one of: {', '.join(NAMES)}")
-    elif idx_files := [file for pair in find_idx_files(path).values() for file in pair.values()]:
-        key = tuple(cache.file_fingerprint(file) for file in idx_files)
-        array_source = ArraySource(name, framing or "whole", key, lambda: read_idx_folder(path))
+    elif idx_files := find_idx_files(path):
+        key = [cache.file_fingerprint(file) for pair in idx_files.values() for file in pair.values()]
+        array_source = ArraySource(name, framing or "whole", key, lambda: read_idx_files(idx_files, name))
     else:
         wanted = like or Framing(framing or "whole", *(image_size or ()))
         return _load_folder(path, wanted, like is not None, progress)
@@ -157,7 +157,7 @@ def _named_source(name: str, framing: str | None, progress: Progress | None) -> 
     def read() -> list[Part]:
         for file, expected in named_set.files.items():
             check_content(files[file], expected)
-        return read_idx_folder(next(iter(files.values())).parent)
+        return read_idx_files(sort_idx_files(files.values()), name)
 
     key = tuple(cache.file_fingerprint(path) for path in files.values())
     return ArraySource(name, framing or named_set.framing, key, read, named_set.class_names)
