@@ -179,8 +179,10 @@ def show_evaluation(evaluation: "Evaluation") -> None:
 def show_predictions(batches: "Iterable[Sequence[Prediction]]", output_format: str) -> None:
     """Print predictions: as a table for people, as one JSON object a line, or as CSV."""
     if output_format == "table" and out.is_terminal:
-        table = Table("picture", "class", box=None, pad_edge=False, header_style="dim")
-        table.add_column("probability", justify="right")
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("picture", overflow="fold", min_width=20)
+        table.add_column("class", no_wrap=True)
+        table.add_column("probability", justify="right", no_wrap=True)
         table.add_column("then", style="dim")
         table.add_column("note", style="dim")
         for batch in batches:

@@ -168,6 +168,8 @@ def _plain(picture: Image.Image) -> Image.Image:
         return _on_background(picture.convert("RGBA"))
     if picture.mode in ("1", "L"):
         return picture.convert("L")
+    if picture.mode == "P":
+        return _grey_if_without_colour(picture.convert("RGB"))
     return picture.convert("RGB")
 
 
@@ -193,9 +195,13 @@ def _on_background(picture: Image.Image) -> Image.Image:
     has_holes = (np.asarray(picture.getchannel("A")) < 255).any()
     background = Image.new("RGBA", picture.size, "black" if is_light and has_holes else "white")
     flat = Image.alpha_composite(background, picture).convert("RGB")
-    red, green, blue = flat.split()
+    return _grey_if_without_colour(flat)
+
+
+def _grey_if_without_colour(picture: Image.Image) -> Image.Image:
+    red, green, blue = picture.split()
     is_colour = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
-    return flat if is_colour else red
+    return picture if is_colour else red
 
 
 def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
