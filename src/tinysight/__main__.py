@@ -3,6 +3,7 @@
 It is in place before anything else is imported, so that Ctrl-C gets its one line at any moment.
 """
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -15,6 +16,7 @@ def main() -> NoReturn:
     def interrupt(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: what is open is being closed now
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
@@ -25,9 +27,10 @@ def main() -> NoReturn:
     except BaseException as error:  # an import that is interrupted raises ImportError, or whatever it makes of it
         if not (interrupted or isinstance(error, KeyboardInterrupt)):
             raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("tinysight: interrupted", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+        print("tinysight: interrupted", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(130)  # TensorFlow, broken off, now and then aborts in Python's own end
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is Python's own end
 
 
 if __name__ == "__main__":

@@ -221,7 +221,8 @@ def _stop_on_interrupt() -> Iterator[Any]:
     def press(*_: object) -> None:
         nonlocal was_pressed
         if was_pressed:
-            raise KeyboardInterrupt
+            _complain("interrupted")
+            os._exit(INTERRUPTED)  # nothing is open yet; an exception amid TensorFlow's calls now and then aborts it
         was_pressed = True
         display.warn("stopping after this epoch; Ctrl-C again gives up at once")
 
