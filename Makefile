@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-full clean
 
 demo: .venv/train  ## Train on 1,797 handwritten digits, no download
 	$(BIN)/tinysight train digits --out runs/demo --overwrite
@@ -16,10 +16,13 @@ check: .venv/dev  ## Lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev  ## Measure against other ways to do the same
+bench: .venv/bench  ## Measure against other ways to do the same: half an hour
 	$(BIN)/python -m benchmarks
 
-.venv/train .venv/dev: pyproject.toml
+bench-full: .venv/bench  ## Every benchmark: three hours
+	$(BIN)/python -m benchmarks --full
+
+.venv/train .venv/dev .venv/bench: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
 	touch $@

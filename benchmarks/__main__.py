@@ -1,17 +1,44 @@
-"""Runs the benchmarks: ``python -m benchmarks [--runs N]``; needs MNIST's files in ``$TINYSIGHT_DATA/mnist``."""
+"""Runs benchmarks and writes ``benchmarks/RESULTS.md``; needs MNIST's files in ``$TINYSIGHT_DATA/mnist``.
+
+``python -m benchmarks`` runs the short ones, ``--full`` all, and a name or several only those.
+"""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
-from . import time_to_accuracy
+from . import accuracy, growth, processes, results, throughput, time_to_accuracy
 
-parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-parser.add_argument("--runs", type=int, default=3, help="counted runs of each program")
+SHORT = ("time", "throughput")
+LONG = ("growth", "accuracy")
+
+parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], metavar="NAME", help=", ".join([*SHORT, *LONG]))
+parser.add_argument("--full", action="store_true", help="the long ones too, and the time to 99.0 %%")
+parser.add_argument("--runs", type=int, default=3, help="runs of each program that is timed")
+parser.add_argument("--seeds", type=int, default=5, help="seeds of each recipe whose accuracy is measured")
+parser.add_argument("--peers", nargs="*", default=list(time_to_accuracy.PEERS), help="which of the peers")
+parser.add_argument("--rows", nargs="*", default=[], help="which rows of the accuracy table")
 options = parser.parse_args()
+
 os.environ.setdefault("TINYSIGHT_DATA", str(Path("../shared/data").resolve()))
 if not (Path(os.environ["TINYSIGHT_DATA"]) / "mnist").is_dir():
     parser.error(
         "MNIST is not there: set TINYSIGHT_DATA to a folder with mnist/train-images-idx3-ubyte.gz and the rest"
     )
-time_to_accuracy.run(options.runs)
+measures = {
+    "time": lambda _: time_to_accuracy.measure(options.runs, [0.98, 0.99] if options.full else [0.98], options.peers),
+    "throughput": lambda _: throughput.measure(options.runs * 3),
+    "growth": lambda _: growth.measure(),
+    "accuracy": lambda before: accuracy.measure(options.seeds, options.rows, before),
+}
+for name in options.names or (*SHORT, *(LONG if options.full else ())):
+    print(f"\n{name}", flush=True)
+    path = results.path_of(name)
+    before = json.loads(path.read_text()) if path.exists() else {}
+    found = measures[name](before)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**processes.machine(), **found}, indent=1) + "\n")
+    results.write_page()
+print(f"\nwrote {results.PAGE}")

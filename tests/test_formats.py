@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from tinysight import formats
 from tinysight.errors import DataError
 from tinysight.formats import Part, find_idx_files, label_parts, parse_idx, read_idx, read_idx_files, read_npz
 
@@ -23,6 +24,18 @@ def test_idx_files_are_read_plain_or_gzip(tmp_path, compress):
     path = tmp_path / "images"
     path.write_bytes(compress(idx(IMAGES)))
     np.testing.assert_array_equal(read_idx(path), IMAGES)
+
+
+def test_a_large_plain_idx_file_is_mapped_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "MAX_BYTES_IN_MEMORY", 10)
+    path = tmp_path / "images"
+    path.write_bytes(idx(IMAGES))
+    assert isinstance(read_idx(path), np.memmap)
+    np.testing.assert_array_equal(read_idx(path), IMAGES)
+    for damaged, message in ((idx(IMAGES)[:-1], "truncated"), (idx(IMAGES) + b"x", "too long")):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=message):
+            read_idx(path)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_pat
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "_splits_as_csv", fail)
+    monkeypatch.setattr(runs, "_write_splits", fail)
     with pytest.raises(OutputError, match="No space left"):
         save_run(trained, evaluation, folder, overwrite=True)
     with pytest.raises(OutputError, match="No space left"):

@@ -1,7 +1,9 @@
+from dataclasses import asdict
+
 import pytest
 
 from tinysight.errors import SettingsError
-from tinysight.settings import TrainingSettings
+from tinysight.settings import FRAMINGS, RECIPES, TrainingSettings
 
 
 @pytest.mark.parametrize(
@@ -9,7 +11,9 @@ from tinysight.settings import TrainingSettings
     [
         ("recipe", "slow"), ("api", "subclassing"), ("hidden", ()), ("hidden", (784, 0)), ("dropout", 1.5),
         ("dropout", float("nan")), ("dropout_position", "beside"), ("epochs", 0), ("batch_size", -1),
-        ("learning_rate", 0.0), ("schedule", "random"), ("validation", 0.0), ("validation", 1.0), ("seed", -1),
+        ("learning_rate", 0.0), ("schedule", "random"), ("augment", "everything"), ("weight_decay", -0.1),
+        ("label_smoothing", 1.0), ("input_dropout", 1.0), ("adversarial", 2.0), ("ema_momentum", 1.0),
+        ("patience", 0), ("validation", 0.0), ("validation", 1.0), ("seed", -1),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_by_name(setting, value):
@@ -35,3 +39,31 @@ def test_the_fast_recipe_gives_small_sets_more_passes():
     assert small.epochs > large.epochs
     assert small.batch_size < large.batch_size
     assert TrainingSettings().resolved(10).epochs <= 60
+
+
+def test_accurate_augments_characters_and_nothing_else():
+    characters = TrainingSettings(recipe="accurate").resolved(54_000, "ink")
+    others = TrainingSettings(recipe="accurate").resolved(54_000, "whole")
+    assert (characters.augment, characters.adversarial) == ("characters", 0.0)
+    assert others.augment == "none"
+    assert not others.augmentation.changes
+    assert others.adversarial > 0
+    flipped = TrainingSettings(recipe="accurate", flip=True).resolved(54_000, "whole")
+    assert flipped.augmentation.changes
+    assert flipped.adversarial == 0
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_nothing_is_left_open_but_patience(recipe, framing):
+    settings = TrainingSettings(recipe=recipe).resolved(2_000, framing)
+    assert [name for name, value in asdict(settings).items() if value is None] == ["patience"]
+    assert settings.resolved(2_000, framing) == settings
+
+
+def test_no_recipe_flips():
+    assert not any(TrainingSettings(recipe=recipe).resolved(2_000).augmentation.flip for recipe in RECIPES)
+
+
+def test_a_batch_is_no_larger_than_the_set():
+    assert TrainingSettings(batch_size=1_000).resolved(12).batch_size == 12

@@ -5,11 +5,12 @@ import numpy as np
 import onnx
 import pytest
 
+from tinysight import chunks
 from tinysight.errors import DataError
 from tinysight.images import load_images
 from tinysight.settings import TrainingSettings
 from tinysight.splits import split_images
-from tinysight.training import OneCycle, standard_error, train
+from tinysight.training import standard_error, train
 
 SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
 
@@ -30,8 +31,12 @@ def test_the_small_classifier_learns(trained):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"dropout": 0.5}, {"api": "functional", "dropout": 0.3}, {"recipe": "tutorial"}]
-)
+    "changes",
+    [
+        {}, {"dropout": 0.5}, {"api": "functional", "dropout": 0.3}, {"recipe": "tutorial"}, {"recipe": "accurate"},
+        {"recipe": "accurate", "augment": "none"}, {"recipe": "robust", "ema_momentum": 0.9, "flip": True},
+    ],
+)  # fmt: skip
 def test_the_same_seed_gives_the_same_bytes(digits, changes):
     settings = replace(SMALL, **changes)
     first, again = train(digits, settings), train(digits, settings)
@@ -123,14 +128,26 @@ def test_too_few_images_are_refused(class_folders):
         train(load_images(class_folders), SMALL)
 
 
-def test_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing():
-    schedule = OneCycle(0.01, 100)
-    rates = [float(schedule(step)) for step in range(100)]
-    assert max(rates) == pytest.approx(0.01, rel=0.01)
-    assert 25 <= int(np.argmax(rates)) <= 30
-    assert rates[0] < 0.001
-    assert 0 < rates[-1] < 0.0001
-    assert float(OneCycle(0.01, 1)(0)) > 0.005
+def test_training_stops_early_when_nothing_improves(digits):
+    settings = replace(SMALL, epochs=40, patience=3, learning_rate=1e-9, schedule="constant")
+    training = train(digits, settings)
+    assert len(training.history) == 4
+    assert not training.was_stopped
+    assert training.history[-1].epoch - 3 == 1
+
+
+def test_a_set_larger_than_a_chunk_trains_the_same_way_twice(digits, monkeypatch):
+    monkeypatch.setattr(chunks, "MAX_BYTES_IN_MEMORY", 400 * 28 * 28)
+    settings = replace(SMALL, epochs=5)
+    first, again = train(digits, settings), train(digits, settings)
+    assert first.classifier._data == again.classifier._data
+    assert first.history[-1].validation_accuracy > 0.8
+
+
+def test_accurate_is_better_than_fast_where_images_are_few(digits):
+    fast, accurate = (train(digits, TrainingSettings(recipe=recipe)) for recipe in ("fast", "accurate"))
+    losses = [training.history[training.best_epoch - 1].validation_loss for training in (fast, accurate)]
+    assert losses[1] < losses[0]
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from .errors import TinysightError
+from .mapping import create_array, open_array
 
 LAYOUT = 1  # counted up when what is stored changes, so that no old folder is misread
 
@@ -87,18 +88,14 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def create_images(folder: Path, shape: tuple[int, ...], file_name: str = "images.u8") -> NDArray[np.uint8]:
-    """Create the memory-mapped uint8 array of a set's images, to be filled row by row.
+    """Create the mapped uint8 array of a set's images, to be filled row by row.
 
     Raises:
-        OSError: There is no room for it on the disk; found now, since writing to a mapped file would kill the process.
+        OSError: There is no room for it on the disk.
     """
-    num_bytes = int(np.prod(shape, dtype=np.int64))
-    if hasattr(os, "posix_fallocate") and num_bytes:
-        with (folder / file_name).open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, num_bytes)
-    return np.memmap(folder / file_name, np.uint8, "w+", shape=shape)
+    return create_array(folder / file_name, shape)
 
 
 def open_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Open the first rows of a set's images, read-only, without reading them."""
-    return np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
+    return open_array(folder / "images.u8", shape)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
+from .mapping import let_go
 from .modelfile import open_session, read_model_bytes, replace_metadata
 from .pixels import Framing, frame_array, frame_picture, read_picture
 
@@ -110,6 +111,7 @@ class Classifier:
         for start in range(0, len(images), BATCH_SIZE):
             batch = np.ascontiguousarray(images[start : start + BATCH_SIZE])
             (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
+            let_go(images)
         return result
 
     def frame(self, picture: Picture) -> tuple[NDArray[np.uint8], str]:

@@ -21,10 +21,12 @@ from . import __version__, display
 from .errors import PictureError, SettingsError, TinysightError
 from .settings import (
     APIS,
+    AUGMENTATIONS,
     DROPOUT_POSITIONS,
     FRAMINGS,
     MAX_IMAGE_SIDE,
     RECIPES,
+    SCHEDULES,
     TrainingSettings,
     check_choice,
     check_number,
@@ -116,7 +118,6 @@ DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="digits, mnist
 ClassifierArgument = Annotated[Path, typer.Argument(metavar="CLASSIFIER", help="A model.onnx that train wrote.")]
 ApiOption = Annotated[str, typer.Option(help=f"How the network is written: {' or '.join(APIS)}.")]
 HiddenOption = Annotated[str, typer.Option(help="Widths of the hidden layers.")]
-DropoutOption = Annotated[float, typer.Option(help="Share of outputs dropped while training.")]
 PositionOption = Annotated[
     str | None, typer.Option(help=f"{' or '.join(DROPOUT_POSITIONS).capitalize()} the activation; default: by --api.")
 ]
@@ -127,14 +128,32 @@ def train(
     data: DataArgument,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/ and the data's name.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
-    recipe: Annotated[str, typer.Option(help=f"Set of defaults: {' or '.join(RECIPES)}.")] = "fast",
+    recipe: Annotated[str, typer.Option(help=f"Set of defaults: {', '.join(RECIPES)}.")] = "fast",
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images; default: by recipe.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step; default: by recipe.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate; default: by recipe.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help=f"{', '.join(SCHEDULES)} learning rate; default: by recipe.")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help=f"Random changes while training: {', '.join(AUGMENTATIONS)}; default: by recipe."),
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Swap left and right at random while training.")] = False,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without progress.")] = None,
     seed: Annotated[int, typer.Option(help="Start of every random choice.")] = 0,
     validation: Annotated[float, typer.Option(help="Share of images that choose the best epoch.")] = 0.1,
-    dropout: DropoutOption = 0.0,
+    dropout: Annotated[
+        float | None, typer.Option(help="Share of outputs dropped while training; default: by recipe.")
+    ] = None,
     dropout_position: PositionOption = None,
+    input_dropout: Annotated[float, typer.Option(help="Share of pixels blackened while training.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 0.0,
+    label_smoothing: Annotated[float, typer.Option(help="Share of each target spread over all classes.")] = 0.0,
+    adversarial: Annotated[
+        float | None, typer.Option(help="Radius of virtual adversarial training; default: by recipe.")
+    ] = None,
+    ema_momentum: Annotated[float, typer.Option(help="Of a moving average of the weights; 0 is none.")] = 0.0,
     api: ApiOption = "sequential",
     hidden: HiddenOption = "784,512",
     framing: Annotated[
@@ -149,7 +168,9 @@ def train(
     """
     settings = TrainingSettings(
         recipe=recipe, api=api, hidden=_parse_hidden(hidden), dropout=dropout, dropout_position=dropout_position,
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, validation=validation, seed=seed,
+        input_dropout=input_dropout, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        schedule=schedule, weight_decay=weight_decay, label_smoothing=label_smoothing, adversarial=adversarial,
+        ema_momentum=ema_momentum, augment=augment, flip=flip, patience=patience, validation=validation, seed=seed,
     )  # fmt: skip
     size = _parse_size(image_size)
     if len(size) != 2:
@@ -171,7 +192,7 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     display.show_images(images)
     images = split_images(images, settings.validation, settings.test, settings.seed)
     display.show_split(images)
-    with display.waiting("loading TensorFlow"), _hidden("sklearn"):
+    with display.waiting("loading TensorFlow"), _hidden("sklearn", "scipy"):
         from . import training as room
     with _stop_on_interrupt() as should_stop:
         training = room.train(images, settings, on_epoch=display.EpochLines(), should_stop=should_stop)
@@ -200,17 +221,16 @@ def _program() -> str:
 
 
 @contextmanager
-def _hidden(package: str) -> Iterator[None]:
-    """Let nobody import a package: Keras loads scikit-learn, for wrappers not used here, in a fifth of its time."""
-    is_loaded = package in sys.modules
-    if not is_loaded:
-        modules: dict[str, Any] = sys.modules
-        modules[package] = None  # Python's own way to say that there is no such module
+def _hidden(*packages: str) -> Iterator[None]:
+    """Let nobody import some packages: Keras and TensorFlow load them for parts not used here, which takes long."""
+    modules: dict[str, Any] = sys.modules
+    not_loaded = [package for package in packages if package not in modules]
+    modules.update(dict.fromkeys(not_loaded))  # None is Python's own way to say that there is no such module
     try:
         yield
     finally:
-        if not is_loaded:
-            del sys.modules[package]
+        for package in not_loaded:
+            del modules[package]
 
 
 @contextmanager
@@ -335,7 +355,7 @@ def _expanded(names: list[str], failures: list[str]) -> Iterator[str]:
 @app.command()
 def summary(
     api: ApiOption = "sequential",
-    dropout: DropoutOption = 0.0,
+    dropout: Annotated[float, typer.Option(help="Share of outputs dropped while training.")] = 0.0,
     dropout_position: PositionOption = None,
     hidden: HiddenOption = "784,512",
     image_size: Annotated[str, typer.Option(help="Height and width; in colour 28x28x3.")] = "28x28",

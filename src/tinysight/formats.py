@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
+from .mapping import MAX_BYTES_IN_MEMORY, open_array
 
 MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
 _IDX_NAME = re.compile(r"(?P<part>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
@@ -42,7 +43,7 @@ class Part:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes, plain or gzip.
+    """Read one IDX file of unsigned bytes, plain or gzip; a large plain one is mapped, not read.
 
     Source: the format is described at http://yann.lecun.com/exdb/mnist/.
 
@@ -53,7 +54,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         with path.open("rb") as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if is_gzip else path.open("rb") as stream:
-            return parse_idx(stream, str(path))
+            if is_gzip or path.stat().st_size <= MAX_BYTES_IN_MEMORY:
+                return parse_idx(stream, str(path))
+            shape = _parse_header(stream, str(path))
+            _check_length(path.stat().st_size - stream.tell(), prod(shape), str(path))
+            return open_array(path, shape, stream.tell())
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -64,6 +69,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
     """Return the array in an IDX file, reading no more than its header announces; messages call it `name`."""
+    shape = _parse_header(stream, name)
+    data = stream.read(prod(shape) + 1)
+    _check_length(len(data), prod(shape), name)
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _parse_header(stream: BinaryIO | gzip.GzipFile, name: str) -> tuple[int, ...]:
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0":
         raise DataError(f"{name}: not an IDX file (it does not begin with two zero bytes)")
@@ -73,17 +85,20 @@ def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{name}: an IDX file of {received}; expected bytes (0x08), 1 to 4 dimensions")
     header = stream.read(4 * num_dimensions)
     shape = tuple(int(n) for n in np.frombuffer(header.ljust(4 * num_dimensions, b"\0"), ">u4"))
-    expected = prod(shape)
-    if expected > MAX_IDX_BYTES:
-        raise DataError(f"{name}: announces {expected:,} bytes, which no IDX file has; it is damaged")
-    data = stream.read(expected + 1)
-    if len(header) < 4 * num_dimensions or len(data) < expected:
+    if prod(shape) > MAX_IDX_BYTES:
+        raise DataError(f"{name}: announces {prod(shape):,} bytes, which no IDX file has; it is damaged")
+    if len(header) < 4 * num_dimensions:
+        raise DataError(f"{name}: the IDX file is truncated within its header")
+    return shape
+
+
+def _check_length(received: int, expected: int, name: str) -> None:
+    if received < expected:
         raise DataError(
-            f"{name}: the IDX file is truncated: {len(data):,} bytes of data, its header announces {expected:,}"
+            f"{name}: the IDX file is truncated: {received:,} bytes of data, its header announces {expected:,}"
         )
-    if len(data) > expected:
+    if received > expected:
         raise DataError(f"{name}: the IDX file is too long: its header announces {expected:,} bytes of data")
-    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def find_idx_files(folder: Path) -> IdxFiles:

@@ -5,11 +5,14 @@ Whatever the source, its pictures are decoded once into a memory-mapped uint8 ar
 
 import difflib
 import json
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +23,48 @@ from .errors import DataError, MissingExtraError, TinysightError
 from .folders import decode_files, list_picture_files
 from .formats import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
 from .ink import frame_bitmap
+from .mapping import let_go, row_slices, select_rows
 from .pixels import Framing, frame_array
 
 SPLITS = ("train", "validation", "test", "all", "unused")
 NAMES = ("digits", *sorted(NAMED_SETS))
 CHUNK_ROWS = 1_024  # images handled at a time where all of them may not fit in memory
+
+
+class RowSources(Sequence[str]):
+    """Names of images that lie as rows in a few files, such as ``images.idx[7]``, made when they are asked for."""
+
+    def __init__(self, files: Sequence[tuple[str, int]]) -> None:
+        """Take each file's name and number of rows."""
+        self._files = files
+        self._ends = list(accumulate(rows for _, rows in files))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one name."""
+        position = range(len(self))[index]
+        file = bisect_right(self._ends, position)
+        return f"{self._files[file][0]}[{position - (self._ends[file - 1] if file else 0)}]"
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{name}[{row}]" for name, rows in self._files for row in range(rows))
+
+
+class SelectedSources(Sequence[str]):
+    """Some of a set's sources."""
+
+    def __init__(self, sources: Sequence[str], chosen: NDArray[np.int64]) -> None:
+        """Take all sources, and the positions of some."""
+        self._sources, self._chosen = sources, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one name."""
+        return self._sources[int(self._chosen[index])]
 
 
 @dataclass(frozen=True)
@@ -68,12 +108,10 @@ class ImageSet:
         return self.rows(self.indices(split))
 
     def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
-        """Return the images at rising positions as a set of their own; rows without a gap are not copied."""
-        is_run = len(chosen) > 0 and chosen[-1] - chosen[0] + 1 == len(chosen)
-        rows = slice(int(chosen[0]), int(chosen[-1]) + 1) if is_run else chosen
+        """Return the images at rising positions as a set of their own."""
         return ImageSet(
-            self.name, self.images[rows], self.labels[rows], self.class_names, [self.sources[i] for i in chosen],
-            self.split[rows], self.hashes[rows], self.framing,
+            self.name, select_rows(self.images, chosen), self.labels[chosen], self.class_names,
+            SelectedSources(self.sources, chosen), self.split[chosen], self.hashes[chosen], self.framing,
         )  # fmt: skip
 
     @cached_property
@@ -173,8 +211,12 @@ def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
         images = cache.create_images(folder, (len(labels), *shape))
         start = 0
         for part in parts:
-            images[start : start + len(part.images)] = _brought_to(shape, part.images, like, source.name)
-            start += len(part.images)
+            for rows in row_slices(part.images):
+                brought = _brought_to(shape, part.images[rows], like, source.name)
+                images[start : start + len(brought)] = brought
+                start += len(brought)
+                let_go(part.images)
+                let_go(images)
         framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
         split = np.concatenate([np.full(len(part.images), SPLITS.index(part.split), np.uint8) for part in parts])
         _store(folder, labels, split, class_names, framing, [[part.source, len(part.images)] for part in parts])
@@ -266,10 +308,14 @@ def _store(
 ) -> None:
     """Write what belongs to the images in `folder`; a source is a file and its number of rows (None: a picture)."""
     images = cache.open_images(folder, (len(labels), *framing.image_shape))
-    hashes = b"".join(sha256(image).digest() for image in images)
+    hashes = np.empty((len(labels), 32), np.uint8)
+    for part in row_slices(images):
+        digests = b"".join(sha256(image).digest() for image in images[part])
+        hashes[part] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
+        let_go(images)
     np.save(folder / "labels.npy", labels)
     np.save(folder / "split.npy", split)
-    np.save(folder / "hashes.npy", np.frombuffer(hashes, np.uint8).reshape(-1, 32))
+    np.save(folder / "hashes.npy", hashes)
     about = {"class_names": class_names, "framing": asdict(framing), "sources": sources, "unreadable": unreadable}
     cache.write_about(folder, about)
 
@@ -289,9 +335,9 @@ def _open(folder: Path, name: str) -> ImageSet:
     framing = Framing(**about["framing"])
     labels = np.load(folder / "labels.npy")
     images = cache.open_images(folder, (len(labels), *framing.image_shape))
-    sources: list[str] = []
-    for source, rows in about["sources"]:
-        sources += [source] if rows is None else [f"{source}[{row}]" for row in range(rows)]
+    stored = about["sources"]
+    are_pictures = bool(stored) and stored[0][1] is None
+    sources = [name for name, _ in stored] if are_pictures else RowSources(stored)
     split, hashes = np.load(folder / "split.npy"), np.load(folder / "hashes.npy")
     class_names, unreadable = tuple(about["class_names"]), tuple(about["unreadable"])
     return ImageSet(name, images, labels, class_names, sources, split, hashes, framing, (), unreadable)

@@ -11,9 +11,9 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
 from .images import SPLITS, ImageSet
+from .mapping import row_slices
 from .report import render_report
 
 if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do without
@@ -95,10 +96,10 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
     training.classifier.with_metadata(test=figures).save(folder / "model.onnx")
     training.model.optimizer.build(training.model.trainable_variables)  # else Keras warns whoever loads the file
     training.model.save(folder / "model.keras")
+    _write_splits(training.images, folder / "splits.csv")
     test_images = training.images.part("test")
     texts = {
         "settings.json": json.dumps(describe_training(training), indent=2),
-        "splits.csv": _splits_as_csv(training.images),
         "history.csv": _history_as_csv(training.history),
         "evaluation.json": json.dumps(evaluation.to_dict(), indent=2),
         "report.html": render_report(evaluation, test_images, training.history, _facts(training)),
@@ -134,23 +135,26 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _splits_as_csv(images: ImageSet) -> str:
-    names = [SPLITS[code] for code in images.split]
-    labels = [images.class_names[label] for label in images.labels]
-    hashes = [row.tobytes().hex() for row in images.hashes]
-    return _as_csv(("source", "sha256", "label", "split"), zip(images.sources, hashes, labels, names, strict=True))
+def _write_splits(images: ImageSet, path: Path) -> None:
+    """Write a row for each image; as text only a part of them is ever in memory."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("source", "sha256", "label", "split"))
+        sources = iter(images.sources)
+        for part in row_slices(images.hashes):
+            digits = images.hashes[part].tobytes().hex()
+            hashes = [digits[start : start + 64] for start in range(0, len(digits), 64)]
+            labels = [images.class_names[label] for label in images.labels[part].tolist()]
+            names = [SPLITS[code] for code in images.split[part].tolist()]
+            writer.writerows(zip(islice(sources, len(names)), hashes, labels, names, strict=True))
 
 
 def _history_as_csv(history: "list[EpochResult]") -> str:
     columns = [field.name for field in fields(history[0])]
-    return _as_csv(columns, ([getattr(epoch, column) for column in columns] for epoch in history))
-
-
-def _as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(columns)
+    writer.writerows([getattr(epoch, column) for column in columns] for epoch in history)
     return buffer.getvalue()
 
 

@@ -8,7 +8,7 @@ from .errors import SettingsError
 
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
-SCHEDULES = ("one-cycle", "constant")
+SCHEDULES = ("one-cycle", "cosine", "constant")
 FRAMINGS = ("whole", "ink")
 
 DEFAULT_HIDDEN = (784, 512)
@@ -16,11 +16,60 @@ DEFAULT_IMAGE_SIZE = (28, 28)
 MAX_LAYER_WIDTH = 65_536  # above this one layer's weights alone pass 200 MB for the smallest images
 MAX_IMAGE_SIDE = 1_024
 
-# What a recipe fixes. None: chosen from the number of training images, see `TrainingSettings.resolved`.
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "fast": {"epochs": None, "batch_size": None, "learning_rate": 0.003, "schedule": "one-cycle"},
-    "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant"},
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far images are changed at random while they train; every image anew each time it is used.
+
+    Attributes:
+        shift: Up to this share of the image's sides, up or down and left or right.
+        rotation: Up to so many degrees either way.
+        scale: Height and width each by up to this share larger or smaller.
+        shear: Slanted by up to this many pixels to the side for each pixel of height.
+        elastic: Standard deviation of smooth displacements, as a share of the image's sides.
+        stroke: Bright strokes thicker or thinner by up to this many pixels on each side, 0…1.
+        noise: Standard deviation of what is added to each pixel, as a share of the range from black to white.
+        flip: Whether left and right are swapped in half of the images.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    elastic: float = 0.0
+    stroke: float = 0.0
+    noise: float = 0.0
+    flip: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their places."""
+        return bool(self.shift or self.rotation or self.scale or self.shear or self.elastic or self.flip)
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.moves or self.stroke or self.noise)
+
+
+# Measured in docs/experiments.md. A preset is all a user chooses; the single amounts are for nobody to remember.
+AUGMENTATIONS: Mapping[str, Augmentation] = {
+    "none": Augmentation(),
+    "objects": Augmentation(shift=0.05, rotation=5, scale=0.08),
+    "characters": Augmentation(shift=0.054, rotation=10, scale=0.12, shear=0.15, elastic=0.036),
+    "strangers": Augmentation(shift=0.07, rotation=15, scale=0.2, shear=0.25, elastic=0.036, stroke=0.8, noise=0.05),
 }
+
+# What a recipe fixes. What it leaves open is chosen from the images, see `TrainingSettings.resolved`.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none"},
+    "accurate": {"learning_rate": 0.002, "schedule": "one-cycle"},
+    "robust": {"epochs": 30, "learning_rate": 0.002, "schedule": "one-cycle", "dropout": 0.1, "augment": "strangers"},
+    "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant", "augment": "none"},
+}
+# What `accurate` adds: many epochs that never show the same image twice, or fewer that each look around each image.
+ACCURATE_AUGMENTED: Mapping[str, Any] = {"epochs": 60, "dropout": 0.1}
+ACCURATE_AS_THEY_ARE: Mapping[str, Any] = {"epochs": 20, "adversarial": 0.036}
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -57,11 +106,21 @@ class TrainingSettings:
         api: How the network is written, ``sequential`` or ``functional``; the function is the same.
         hidden: Widths of the hidden layers.
         dropout: Share of a hidden layer's outputs dropped while training, 0 ≤ dropout < 1.
+        input_dropout: Share of the pixels blackened while training.
         dropout_position: ``after`` or ``before`` the activation; None: as the tutorial does for that API.
         epochs: Passes over the training images.
         batch_size: Images per step.
         learning_rate: Adam's (peak) learning rate.
-        schedule: ``one-cycle`` or ``constant`` learning rate.
+        schedule: How the learning rate changes: ``one-cycle``, ``cosine`` or ``constant``.
+        weight_decay: Share of each weight taken off at each step, times the learning rate (AdamW).
+        label_smoothing: Share of the target's probability spread over all classes.
+        adversarial: Above 0, predictions are also made to stay the same this far from each image in the direction in
+            which they change most (virtual adversarial training); root of the mean square of the pixels' changes.
+        ema_momentum: Above 0, the classifier's weights are a moving average of the network's; this share of the
+            average stays at each step.
+        augment: How images are changed at random while they train, a key of `AUGMENTATIONS`.
+        flip: Whether left and right are swapped in half of the images while they train.
+        patience: Stop after so many epochs in a row without a higher validation accuracy; None: never.
         validation: Share of the images not kept for testing that chooses the best epoch, 0 < validation < 1.
         test: Share of all images kept for testing where the set brings no test images, 0 < test < 1.
         seed: Start of every random choice: split, first weights, order of images, dropout.
@@ -73,12 +132,20 @@ class TrainingSettings:
     recipe: str = "fast"
     api: str = "sequential"
     hidden: tuple[int, ...] = DEFAULT_HIDDEN
-    dropout: float = 0.0
+    dropout: float | None = None
+    input_dropout: float = 0.0
     dropout_position: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
     schedule: str | None = None
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    adversarial: float | None = None
+    ema_momentum: float = 0.0
+    augment: str | None = None
+    flip: bool = False
+    patience: int | None = None
     validation: float = 0.1
     test: float = 0.2
     seed: int = 0
@@ -87,12 +154,20 @@ class TrainingSettings:
         check_choice("recipe", self.recipe, tuple(RECIPES))
         check_choice("api", self.api, APIS)
         check_hidden(self.hidden)
-        check_number("dropout", self.dropout, 0, 0.99)
         if self.dropout_position is not None:
             check_choice("dropout position", self.dropout_position, DROPOUT_POSITIONS)
         if self.schedule is not None:
             check_choice("schedule", self.schedule, SCHEDULES)
+        if self.augment is not None:
+            check_choice("augment", self.augment, tuple(AUGMENTATIONS))
         ranges = {
+            "dropout": (0, 0.99),
+            "input_dropout": (0, 0.99),
+            "weight_decay": (0, 10),
+            "label_smoothing": (0, 0.99),
+            "adversarial": (0, 1),
+            "ema_momentum": (0, 0.999999),
+            "patience": (1, 100_000),
             "epochs": (1, 100_000),
             "batch_size": (1, 65_536),
             "learning_rate": (1e-9, 10),
@@ -105,14 +180,38 @@ class TrainingSettings:
             if value is not None:
                 check_number(name.replace("_", " "), value, low, high)
 
-    def resolved(self, num_training_images: int) -> "TrainingSettings":
-        """Return the same settings with every None filled in, by the recipe or from the number of images."""
-        chosen = {name: value for name, value in RECIPES[self.recipe].items() if getattr(self, name) is None}
-        chosen["dropout_position"] = self.dropout_position or default_dropout_position(self.api)
-        settings = replace(self, **chosen)
-        batch_size = settings.batch_size or suggested_batch_size(num_training_images)
-        epochs = settings.epochs or suggested_epochs(num_training_images, batch_size)
-        return replace(settings, batch_size=batch_size, epochs=epochs)
+    def resolved(self, num_training_images: int, framing: str = "whole") -> "TrainingSettings":
+        """Return the same settings with every None filled in, by the recipe or from the images.
+
+        Args:
+            num_training_images: How many there are.
+            framing: How they are framed, one of `FRAMINGS`: characters are augmented as such, other images not at all.
+        """
+        settings = self._filled_from(RECIPES[self.recipe])
+        settings = settings._filled_from({"augment": "characters" if framing == "ink" else "none"})
+        if self.recipe == "accurate":
+            is_augmented = settings.augmentation.changes
+            settings = settings._filled_from(ACCURATE_AUGMENTED if is_augmented else ACCURATE_AS_THEY_ARE)
+        batch_size = min(settings.batch_size or suggested_batch_size(num_training_images), num_training_images)
+        return settings._filled_from(
+            {
+                "epochs": suggested_epochs(num_training_images, batch_size),
+                "dropout": 0.0,
+                "dropout_position": default_dropout_position(self.api),
+                "adversarial": 0.0,
+            },
+            batch_size=batch_size,
+        )
+
+    def _filled_from(self, defaults: Mapping[str, Any], **changes: Any) -> "TrainingSettings":
+        """Return the same settings with those that are None as in `defaults`, and with changes."""
+        open_ones = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return replace(self, **open_ones, **changes)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What `augment` and `flip` amount to."""
+        return replace(AUGMENTATIONS[self.augment or "none"], flip=self.flip)
 
 
 def suggested_batch_size(num_training_images: int) -> int:

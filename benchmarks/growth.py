@@ -1,0 +1,83 @@
+"""Seconds and peak memory of ``tinysight train`` as the set grows: MNIST's images, each distorted anew, over and over.
+
+The set is written as IDX files; what is measured is the whole command with an empty cache, so that decoding, hashing,
+splitting, training, scoring and saving all count.
+"""
+
+import os
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from . import processes
+
+SIZES = (60_000, 600_000, 6_000_000)
+EPOCHS = {60_000: 5, 600_000: 2, 6_000_000: 1}  # the last epoch's time counts; compilation is in the first's
+PIECE = 50_000
+
+
+def measure(sizes: tuple[int, ...] = SIZES) -> dict:
+    """Train on each size once."""
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("TINYSIGHT_BENCH_FOLDER")) as folder:
+            _write_set(Path(folder) / "data", size)
+            os.environ["TINYSIGHT_CACHE"] = str(Path(folder) / "cache")
+            epochs = EPOCHS[size]
+            options = ["--framing", "ink", "--batch-size", "256", "--epochs", str(epochs)]
+            finished, evaluation, history = processes.train(str(Path(folder) / "data"), *options)
+            del os.environ["TINYSIGHT_CACHE"]
+        trained = round(size * 0.9)
+        rows.append(
+            {
+                "images": size,
+                "epochs": epochs,
+                "seconds": finished.seconds,
+                "peak_mib": finished.peak_mib,
+                "epoch_seconds": history[-1]["seconds"],
+                "microseconds_per_image": history[-1]["seconds"] / trained * 1e6,
+                "accuracy": evaluation["accuracy"],
+            }
+        )
+        print(rows[-1], flush=True)
+    return {"rows": rows}
+
+
+def _write_set(folder: Path, size: int) -> None:
+    """Write IDX files: `size` training images, MNIST's own test images."""
+    import tinysight.models  # noqa: F401 - quiets TensorFlow
+    from tinysight.images import load_images
+
+    import tensorflow as tf  # isort: skip
+    from tinysight.augmentation import augment  # isort: skip
+    from tinysight.settings import AUGMENTATIONS  # isort: skip
+
+    mnist = load_images("mnist")
+    test, training = mnist.part("test"), mnist.part("all")
+    folder.mkdir()
+    _write_idx(folder / "t10k-images-idx3-ubyte", test.images.shape, [test.images])
+    _write_idx(folder / "t10k-labels-idx1-ubyte", test.labels.shape, [test.labels.astype(np.uint8)])
+
+    @tf.function(jit_compile=True)
+    def distort(images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        distorted = augment(images, AUGMENTATIONS["characters"], [number, tf.constant(0)])
+        return tf.cast(tf.round(distorted * 255), tf.uint8)
+
+    def pieces():
+        for number, start in enumerate(range(0, size, PIECE)):
+            rows = np.arange(start, min(start + PIECE, size)) % len(training)
+            padded = np.resize(rows, PIECE)
+            yield distort(tf.constant(training.images[padded]), tf.constant(number)).numpy()[: len(rows)]
+
+    _write_idx(folder / "train-images-idx3-ubyte", (size, 28, 28), pieces())
+    labels = training.labels[np.arange(size) % len(training)].astype(np.uint8)
+    _write_idx(folder / "train-labels-idx1-ubyte", (size,), [labels])
+
+
+def _write_idx(path: Path, shape: tuple[int, ...], pieces) -> None:
+    with path.open("wb") as file:
+        file.write(struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape))
+        for piece in pieces:
+            file.write(piece.tobytes())

@@ -1,0 +1,171 @@
+"""Makes ``RESULTS.md`` and its plot out of what was measured; measures nothing."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER / "RESULTS.md"
+PLOT = FOLDER / "results" / "time.svg"
+
+NAMES = {
+    "tinysight": "Tinysight",
+    "plain_keras": "Keras `fit`, as the tutorial",
+    "compiled_keras": "Keras `fit`, batch 256, `jit_compile`",
+    "scikit_learn": "scikit-learn `MLPClassifier`",
+    "pytorch": "PyTorch, as its tutorial",
+    "tuned_pytorch": "PyTorch, tuned by us (batch 256, one-cycle)",
+    "jax_optax": "JAX with Optax",
+}
+Result = dict[str, Any]
+
+
+def path_of(name: str) -> Path:
+    """Where a benchmark's figures are kept."""
+    return FOLDER / "results" / f"{name}.json"
+
+
+def write_page() -> None:
+    """Write the page from all that has been measured so far."""
+    parts = [
+        "# Results\n\nWritten by `make bench` and `make bench-full`; every figure on this page was measured by them. "
+        "Machines are shared and drift: only ratios within one part mean much. In brackets: the smallest and the "
+        "largest of all runs.\n"
+    ]
+    writers = {
+        "time": _time_parts, "throughput": _throughput_part, "growth": _growth_part, "accuracy": _accuracy_part,
+    }  # fmt: skip
+    for name, writer in writers.items():
+        if path_of(name).exists():
+            result = json.loads(path_of(name).read_text())
+            parts.append(writer(result))
+            parts.append(f"{result['date']}; {result['machine']}; {result['versions']}.\n")
+    PAGE.write_text("\n".join(parts))
+    if path_of("time").exists():
+        _plot(json.loads(path_of("time").read_text()))
+
+
+def _time_parts(result: Result) -> str:
+    parts = [_time_part(result, goal) for goal in result["options"]]
+    versions = "; ".join(
+        f"{NAMES[peer]}: " + ", ".join(f"{package} {version}" for package, version in packages.items())
+        for peer, packages in result["versions"].items()
+    )
+    return "\n".join([*parts, f"![Seconds of each program]({PLOT.relative_to(FOLDER)})\n\n{versions}.\n"])
+
+
+def _time_part(result: Result, goal: str) -> str:
+    share = _percent(float(goal))
+    command = " ".join(["tinysight train mnist", *result["options"][goal]])
+    lines = [
+        f"## Whole process to {share} of MNIST's test images\n",
+        f"`{command}`, from start to saved run, against programs that look at the test images after each epoch and "
+        f"stop the clock when they read {share}, or give up after 12 epochs; `python -m benchmarks time`.\n",
+        "| program | seconds | times Tinysight's | how it went |",
+        "|---|---|---|---|",
+    ]
+    own = _seconds(result, "tinysight", goal)
+    for name, runs in result["runs"].items():
+        times, notes = _seconds(result, name, goal), list(dict.fromkeys(run[goal]["note"] for run in runs))
+        over = "over " if any(note.startswith("missed") for note in notes) else ""
+        ratio = over + _spread([time / mine for time, mine in zip(times, own, strict=True)])
+        lines.append(
+            f"| {NAMES[name]} | {_spread(times)} | {1 if name == 'tinysight' else ratio} | {'; '.join(notes)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _seconds(result: Result, name: str, goal: str) -> list[float]:
+    return [run[goal]["seconds"] for run in result["runs"][name]]
+
+
+def _throughput_part(result: Result) -> str:
+    limit = [min(pair) for pair in zip(*(result["seconds"][f"products, {by}"] for by in ("NumPy", "XLA")), strict=True)]
+    lines = [
+        "## Training against the limit of its matrix products\n",
+        f"Epochs of {result['images']:,} images at batch size {result['batch_size']}, in turn with the products alone "
+        "(the faster of NumPy's and XLA's); `python -m benchmarks throughput`.\n",
+        "| what | images per second | share of the limit |",
+        "|---|---|---|",
+        f"| products alone | {_rate(result['images'], limit)} | 100 % |",
+    ]
+    for name, shares in result["share_of_limit"].items():
+        percent = _spread([share * 100 for share in shares], 0)
+        lines.append(f"| {name} | {_rate(result['images'], result['seconds'][name])} | {percent} % |")
+    extra = "; ".join(f"{name}: {factor:.2f} times plain" for name, factor in result["augmented_to_plain"].items())
+    return "\n".join([*lines, f"\nAn epoch of {extra}.\n"])
+
+
+def _growth_part(result: Result) -> str:
+    first = result["rows"][0]
+    lines = [
+        "## Growth\n",
+        "The whole command on MNIST's images distorted over and over, with an empty cache; the time per image is that "
+        "of the last epoch, training and scoring; `python -m benchmarks growth`.\n",
+        "| images | epochs | whole process, s | µs per image and epoch | peak memory, MiB | above the smallest |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        lines.append(
+            f"| {row['images']:,} | {row['epochs']} | {row['seconds']:.0f} | {row['microseconds_per_image']:.1f} "
+            f"({row['microseconds_per_image'] / first['microseconds_per_image']:.2f} times) | {row['peak_mib']:,.0f} "
+            f"| {row['peak_mib'] - first['peak_mib']:,.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy_part(result: Result) -> str:
+    lines = [
+        "## Accuracy on the test images\n",
+        "The network is always 784–512–10 with 1,022,490 weights; mean ± standard deviation over the seeds 0, 1, …; "
+        "everything was chosen on validation images; `python -m benchmarks accuracy`.\n",
+        "| what | command | epochs | seconds | accuracy | each seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in result["rows"].items():
+        percents = [100 * accuracy for accuracy in row["accuracies"]]
+        mean = f"{statistics.mean(percents):.2f} ± {statistics.stdev(percents):.2f} %"
+        each = ", ".join(f"{percent:.2f}" for percent in percents)
+        lines.append(f"| {name} | `{row['command']}` | {row['epochs']} | {row['seconds']:.0f} | {mean} | {each} |")
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: list[float], digits: int = 1) -> str:
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _rate(images: int, seconds: list[float]) -> str:
+    return f"{images / statistics.median(seconds):,.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %")
+
+
+def _plot(result: Result) -> None:
+    """Draw the median seconds of each program as bars, fastest first."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "tinysight"
+    from matplotlib import pyplot
+
+    goals = list(result["options"])
+    figure, plots = pyplot.subplots(
+        len(goals), figsize=(8, (0.4 * len(result["runs"]) + 1) * len(goals)), layout="constrained", squeeze=False
+    )
+    for axes, goal in zip(plots[:, 0], goals, strict=True):
+        medians = {name: statistics.median(_seconds(result, name, goal)) for name in result["runs"]}
+        reached = {name: not any("missed" in run[goal]["note"] for run in result["runs"][name]) for name in medians}
+        order = sorted(medians, key=lambda name: (reached[name], -medians[name]))
+        colours = ["#d9822b" if name == "tinysight" else "#8a9ba8" if reached[name] else "#d8dfe4" for name in order]
+        names = [NAMES[name].replace("`", "") for name in order]
+        bars = axes.barh(names, [medians[name] for name in order], color=colours)
+        texts = [f"{medians[name]:.0f} s" + ("" if reached[name] else ", not reached") for name in order]
+        axes.bar_label(bars, texts, padding=4)
+        axes.set_xlabel(f"seconds to {_percent(float(goal))} of the test images, whole process, median")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.2)
+    figure.savefig(PLOT, metadata={"Date": None})

@@ -1,0 +1,69 @@
+"""Reads images in chunks, in random order, one ahead of the one in use; does not know what they are for.
+
+However many images there are, no more than two chunks of them are in memory.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .images import ImageSet
+from .mapping import MAX_BYTES_IN_MEMORY, let_go
+
+BLOCK_ROWS = 256  # neighbours on the disk that are read together: 200 kB of MNIST
+
+
+class Chunk(NamedTuple):
+    """Some images, uint8 ``(num_images, *image_shape)``, and their labels, int32 ``(num_images,)``."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+class ShuffledChunks:
+    """The images of some rows in random order, in chunks of one size.
+
+    Images left over, fewer than one step of each chunk, have their turn in another epoch. A set of one chunk is read
+    once and shuffled evenly; a larger one by blocks of neighbours, and evenly within each chunk.
+
+    Attributes:
+        num_chunks: How many chunks there are in an epoch.
+        steps: How many batches in a chunk.
+    """
+
+    def __init__(self, images: ImageSet, rows: NDArray[np.int64], batch_size: int) -> None:
+        """Take the rows of a set, in rising order; `batch_size` is no larger than their number."""
+        self._images, self._rows, self._batch_size = images, rows, batch_size
+        most = max(batch_size, MAX_BYTES_IN_MEMORY // int(np.prod(images.images.shape[1:])))
+        self.num_chunks = -(-len(rows) // most)
+        self._chunk_size = len(rows) // self.num_chunks
+        self.steps = self._chunk_size // batch_size
+        self._only_chunk = read_rows(images, rows) if self.num_chunks == 1 else None
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Chunk, NDArray[np.int32]]]:
+        """Yield one epoch's chunks, each with the order of its images, int32 ``(steps, batch_size)``."""
+        for chunk in [self._only_chunk] if self._only_chunk else self._read_ahead(rng):
+            order = rng.permutation(self._chunk_size)[: self.steps * self._batch_size]
+            yield chunk, order.reshape(self.steps, self._batch_size).astype(np.int32)
+
+    def _read_ahead(self, rng: np.random.Generator) -> Iterator[Chunk]:
+        blocks = np.split(self._rows, np.arange(BLOCK_ROWS, len(self._rows), BLOCK_ROWS))
+        order = np.concatenate([blocks[number] for number in rng.permutation(len(blocks))])
+        size = self._chunk_size
+        chosen = [np.sort(order[number * size : (number + 1) * size]) for number in range(self.num_chunks)]
+        with ThreadPoolExecutor(1) as reader:
+            upcoming = reader.submit(read_rows, self._images, chosen[0])
+            for rows in chosen[1:]:
+                chunk, upcoming = upcoming.result(), reader.submit(read_rows, self._images, rows)
+                yield chunk
+            yield upcoming.result()
+
+
+def read_rows(images: ImageSet, rows: NDArray[np.int64]) -> Chunk:
+    """Copy some rows of a set, in rising order, into memory, and let go of what was mapped for it."""
+    chunk = Chunk(images.images[rows], images.labels[rows].astype(np.int32))
+    let_go(images.images)
+    return chunk

@@ -1,0 +1,165 @@
+"""Compiles what trains and scores a network into TensorFlow programs; does not know files, epochs or test images."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from .augmentation import augment
+from .chunks import Chunk, read_rows
+from .images import ImageSet
+from .settings import TrainingSettings
+
+WARMUP_SHARE = 0.2  # of all steps, in which a rising and falling rate rises
+# Shares of Adam's two moving averages that stay at each step. With a rate that falls to nothing a shorter memory learns
+# faster: see docs/experiments.md. With a constant rate, Keras's own.
+BETAS = {"one-cycle": (0.85, 0.98), "cosine": (0.85, 0.98), "constant": (0.9, 0.999)}
+PROBE_LENGTH = 0.1  # of the step that finds an adversarial direction: small, yet far above float32's rounding
+SCORING_BATCH_SIZE = 1_000
+
+
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A learning rate that rises in a straight line to its peak, and falls to nearly nothing.
+
+    Source: L. N. Smith, N. Topin, "Super-Convergence", https://arxiv.org/abs/1708.07120; for the fall along a cosine:
+    I. Loshchilov, F. Hutter, "SGDR", https://arxiv.org/abs/1608.03983.
+    """
+
+    def __init__(self, peak: float, num_steps: int, cosine: bool = False) -> None:
+        """Reach `peak` after `WARMUP_SHARE` of `num_steps`, and fall in a straight line or along a cosine."""
+        self.peak, self.num_steps, self.cosine = peak, num_steps, cosine
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate of a step, counted from 0: that of the step's middle, so that even a single one trains."""
+        done = (tf.cast(step, tf.float32) + 0.5) / self.num_steps
+        left = (1 - done) / (1 - WARMUP_SHARE)
+        if self.cosine:
+            left = (1 - tf.cos(math.pi * tf.minimum(left, 1.0))) / 2
+        return self.peak * tf.where(done < WARMUP_SHARE, done / WARMUP_SHARE, left)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, as Keras asks."""
+        return {"peak": self.peak, "num_steps": self.num_steps, "cosine": self.cosine}
+
+
+def build_optimizer(settings: TrainingSettings, num_steps: int) -> keras.optimizers.Optimizer:
+    """Return Adam, with decoupled weight decay (AdamW) if asked for; the schedule is for so many steps in all."""
+    rate: Any = settings.learning_rate
+    if settings.schedule != "constant":
+        rate = OneCycle(rate, num_steps, settings.schedule == "cosine")
+    beta_1, beta_2 = BETAS[settings.schedule or "constant"]
+    optimizer = keras.optimizers.Adam(rate, beta_1, beta_2, weight_decay=settings.weight_decay or None)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def compile_training(
+    model: keras.Model, averaged: keras.Model, settings: TrainingSettings, num_steps: int
+) -> Callable[[Chunk, NDArray[np.int32], int], None]:
+    """Return a function that trains on a chunk in an order, ``(steps, batch_size)``, with a seed for what is drawn.
+
+    Args:
+        model: The network to train.
+        averaged: Where the moving average of its weights goes; the same network where none is wanted.
+        settings: How to train it, with every default filled in.
+        num_steps: Steps in the whole training, for the schedule.
+    """
+    optimizer = build_optimizer(settings, num_steps)
+    optimizer.build(model.trainable_variables)
+    num_classes = model.output_shape[-1]
+    smoothed_loss = keras.losses.categorical_crossentropy
+    augmentation, momentum = settings.augmentation, settings.ema_momentum
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor) -> None:
+        for step in tf.range(order.shape[0]):
+            batch = augment(tf.gather(images, order[step]), augmentation, [seed, step])
+            targets = tf.one_hot(tf.gather(labels, order[step]), num_classes)
+            with tf.GradientTape() as tape:
+                probabilities = _forward_in_training(model, batch, settings.input_dropout, [seed, step])
+                loss = smoothed_loss(targets, probabilities, label_smoothing=settings.label_smoothing)
+                if settings.adversarial:
+                    loss += _virtual_adversarial_loss(model, batch, settings.adversarial, [seed, step])
+                loss = tf.reduce_mean(loss)
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.apply(gradients, model.trainable_variables)
+            if averaged is not model:
+                for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
+                    average.assign(momentum * average + (1 - momentum) * weight)
+
+    return lambda chunk, order, seed: train_on(
+        tf.constant(chunk.images), tf.constant(chunk.labels), tf.constant(order), tf.constant(seed, tf.int32)
+    )
+
+
+def _forward_in_training(model: keras.Model, x: tf.Tensor, input_dropout: float, seed: list[tf.Tensor]) -> tf.Tensor:
+    """Run the layers one after the other, with dropout.
+
+    Keras's Dropout draws from Philox, which XLA compiles so badly for CPUs that an epoch takes 17 times as long;
+    Threefry costs a twentieth of the epoch.
+    """
+    rates = [input_dropout] + [getattr(layer, "rate", 0.0) for layer in model.layers]
+    layers = [None, *model.layers]
+    for number, (layer, rate) in enumerate(zip(layers, rates, strict=True)):
+        if rate:
+            bits = tf.random.stateless_uniform(tf.shape(x), [seed[0], seed[1] * len(layers) + number], alg="threefry")
+            x = tf.where(bits < rate, 0.0, x / (1 - rate))
+        elif layer is not None and not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout):
+            x = layer(x)
+    return x
+
+
+def _virtual_adversarial_loss(model: keras.Model, batch: tf.Tensor, radius: float, seed: list[tf.Tensor]) -> tf.Tensor:
+    """Return how far each prediction changes, as a divergence, where a step of that size changes it most.
+
+    The direction is that of the gradient a little way off in a random direction: one power iteration.
+
+    Source: T. Miyato et al., "Virtual Adversarial Training", https://arxiv.org/abs/1704.03976, algorithm 1.
+    """
+    expected = tf.stop_gradient(model(batch))
+    draw = tf.random.stateless_uniform(tf.shape(batch), [seed[0], -1 - seed[1]], -1.0, 1.0, alg="threefry")
+    with tf.GradientTape() as tape:
+        nearby = batch + PROBE_LENGTH * _unit_length(draw)
+        tape.watch(nearby)
+        divergence = tf.reduce_sum(keras.losses.kl_divergence(expected, model(nearby)))
+    worst = tf.stop_gradient(_unit_length(tape.gradient(divergence, nearby)))
+    length = radius * math.sqrt(math.prod(batch.shape[1:]))
+    return keras.losses.kl_divergence(expected, model(batch + length * worst))
+
+
+def _unit_length(images: tf.Tensor) -> tf.Tensor:
+    flat = tf.reshape(images, [images.shape[0], -1])
+    return tf.reshape(flat / (tf.norm(flat, axis=1, keepdims=True) + 1e-12), tf.shape(images))
+
+
+def compile_scoring(model: keras.Model) -> Callable[[ImageSet, NDArray[np.int64]], tuple[float, float]]:
+    """Return a function that gives mean loss and accuracy of some rows of a set, in inference mode."""
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8),
+            tf.TensorSpec([None], tf.int32),
+        ]
+    )
+    def score_batch(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        probabilities = model(tf.cast(images, tf.float32) / 255, training=False)
+        losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        hits = tf.argmax(probabilities, axis=1, output_type=tf.int32) == labels
+        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32))])
+
+    def score(images: ImageSet, rows: NDArray[np.int64]) -> tuple[float, float]:
+        sums = [score_batch(*read_rows(images, batch)).numpy() for batch in batches(rows)]
+        loss, hits = (float(total) for total in np.asarray(sums, np.float64).sum(axis=0))
+        return loss / len(rows), hits / len(rows)
+
+    return score
+
+
+def batches(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield an array's rows, so many at a time as are scored at once."""
+    for start in range(0, len(rows), SCORING_BATCH_SIZE):
+        yield rows[start : start + SCORING_BATCH_SIZE]

@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tinysight.engine import OneCycle, build_optimizer
+from tinysight.images import load_images
+from tinysight.settings import TrainingSettings
+from tinysight.training import train
+
+SMALL = TrainingSettings(hidden=(32,), epochs=4)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_images("digits")
+
+
+@pytest.fixture(scope="module")
+def plain(digits):
+    return train(digits, SMALL)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing(cosine):
+    schedule = OneCycle(0.01, 100, cosine)
+    rates = [float(schedule(step)) for step in range(100)]
+    peak = int(np.argmax(rates))
+    assert max(rates) == pytest.approx(0.01, rel=0.03)
+    assert 18 <= peak <= 22
+    assert rates[0] < 0.001
+    assert 0 < rates[-1] < 0.0001
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert float(OneCycle(0.01, 1, cosine)(0)) > 0.005
+
+
+def test_a_cosine_stays_high_longer_than_a_straight_line():
+    assert float(OneCycle(1.0, 100, cosine=True)(40)) > float(OneCycle(1.0, 100)(40))
+    assert float(OneCycle(1.0, 100, cosine=True)(90)) < float(OneCycle(1.0, 100)(90))
+
+
+def test_a_constant_rate_is_the_tutorials_adam():
+    optimizer = build_optimizer(TrainingSettings(recipe="tutorial").resolved(1_000), 100)
+    assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.001)
+    assert (optimizer.beta_1, optimizer.beta_2) == (keras.optimizers.Adam().beta_1, keras.optimizers.Adam().beta_2)
+
+
+def lengths(training):
+    return [np.linalg.norm(weights) for weights in training.model.get_weights()]
+
+
+def test_weight_decay_makes_weights_smaller(digits, plain):
+    decayed = train(digits, replace(SMALL, weight_decay=1.0))
+    assert all(small < large for small, large in zip(lengths(decayed)[::2], lengths(plain)[::2], strict=True))
+
+
+def test_label_smoothing_makes_the_network_less_sure(digits, plain):
+    smoothed = train(digits, replace(SMALL, label_smoothing=0.2))
+    images = plain.images.part("test").images
+    sure, unsure = (training.classifier.probabilities(images).max(axis=1).mean() for training in (plain, smoothed))
+    assert unsure < sure - 0.03
+
+
+def test_input_dropout_blackens_pixels_while_training_only(digits, plain):
+    dropped = train(digits, replace(SMALL, input_dropout=0.6))
+    assert dropped.history[-1].train_loss > plain.history[-1].train_loss
+    assert dropped.history[-1].validation_accuracy > 0.6
+
+
+def test_adversarial_training_steadies_predictions_near_images(digits, plain):
+    """The change of the prediction, as a divergence, in the direction of the loss's gradient."""
+    steadied = train(digits, replace(SMALL, adversarial=0.05))
+    images = plain.images.part("test").images[:200]
+    assert divergence_nearby(steadied.model, images) < 0.7 * divergence_nearby(plain.model, images)
+
+
+def divergence_nearby(model, images):
+    import tensorflow as tf
+
+    pixels = tf.constant(images / np.float32(255))
+    expected = model(pixels)
+    with tf.GradientTape() as tape:
+        tape.watch(pixels)
+        loss = keras.losses.sparse_categorical_crossentropy(tf.argmax(expected, axis=1), model(pixels))
+    direction = tf.sign(tape.gradient(loss, pixels)) * 0.05
+    return float(tf.reduce_mean(keras.losses.kl_divergence(expected, model(pixels + direction))))
+
+
+def test_the_moving_average_of_the_weights_is_what_is_kept(digits, plain):
+    """With a momentum of almost 1 the average hardly leaves the first weights, while the network learns."""
+    settings = replace(SMALL, ema_momentum=0.99999)
+    slow = train(digits, settings)
+    assert slow.history[-1].train_accuracy < 0.5 < plain.history[-1].train_accuracy
+    follows = train(digits, replace(SMALL, ema_momentum=1e-6))
+    for average, weights in zip(follows.model.get_weights(), plain.model.get_weights(), strict=True):
+        np.testing.assert_allclose(average, weights, atol=1e-5)
+    parity = slow.classifier.metadata["parity"]
+    assert parity["max_difference"] < 1e-5
+
+
+def test_augmentation_changes_what_is_trained_on_not_what_is_scored(digits, plain):
+    augmented = train(digits, replace(SMALL, augment="strangers"))
+    assert augmented.history[-1].train_loss > plain.history[-1].train_loss
+    validation = augmented.images.part("validation")
+    predicted = augmented.classifier.probabilities(validation.images).argmax(axis=1)
+    assert augmented.history[-1].validation_accuracy == pytest.approx(np.mean(predicted == validation.labels))
