@@ -20,7 +20,7 @@ OPTIONS = {  # chosen on validation images, with what the test images usually gi
     0.98: ["--epochs", "2", "--batch-size", "192"],
     0.99: ["--recipe", "accurate", "--epochs", "10"],
 }
-MAX_EPOCHS = 12  # of a peer: it has stopped learning by then
+MAX_EPOCHS = 20  # of a peer: it has stopped learning by then
 
 
 def measure(num_runs: int, goals: list[float], peers: list[str]) -> dict:

@@ -16,8 +16,8 @@ def pixels():
     return np.array(load_images("digits").images[:200])
 
 
-def changed(images, augmentation, seed=1, step=0):
-    program = tf.function(lambda pixels, numbers: augment(pixels, augmentation, tf.unstack(numbers)), jit_compile=True)
+def changed(images, augmentation, seed=1, step=0, amount=1.0):
+    program = tf.function(lambda *args: augment(args[0], augmentation, tf.unstack(args[1]), amount), jit_compile=True)
     return program(tf.constant(images), tf.constant([seed, step])).numpy()
 
 
@@ -43,6 +43,13 @@ def test_every_image_is_changed_anew_and_again_the_same_from_the_same_seed(pixel
     assert first.dtype == np.float32
     assert first.min() >= 0
     assert first.max() <= 1
+
+
+def test_an_amount_shrinks_every_change(pixels):
+    original = pixels / np.float32(255)
+    np.testing.assert_allclose(changed(pixels, AUGMENTATIONS["strangers"], amount=0.0), original, atol=1e-4)
+    a_little, whole = (np.abs(changed(pixels, AUGMENTATIONS["strangers"], amount=a) - original) for a in (0.2, 1.0))
+    assert 0 < a_little.mean() < 0.6 * whole.mean()
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -132,3 +133,15 @@ def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_pat
         save_run(trained, evaluation, tmp_path / "a" / "b")
     assert names_in(tmp_path) == ["run"]
     assert (folder / "model.onnx").read_bytes() == before
+
+
+def test_names_with_commas_and_quotes_are_quoted_as_csv_asks(run_folder, trained, evaluation, tmp_path):
+    names = [f'a "{row}",\nb' if row % 2 else f"plain {row}" for row in range(len(trained.images))]
+    class_names = ("zero, or nought", *trained.images.class_names[1:])
+    images = replace(trained.images, sources=names, class_names=class_names)
+    runs._write_splits(images, tmp_path / "splits.csv")
+    with (tmp_path / "splits.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == names
+    assert [row["label"] for row in rows] == [class_names[label] for label in images.labels]
+    assert [row["sha256"] for row in rows] == [digest.tobytes().hex() for digest in images.hashes]

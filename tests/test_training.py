@@ -144,6 +144,7 @@ def test_a_set_larger_than_a_chunk_trains_the_same_way_twice(digits, monkeypatch
     assert first.history[-1].validation_accuracy > 0.8
 
 
+@pytest.mark.slow
 def test_accurate_is_better_than_fast_where_images_are_few(digits):
     fast, accurate = (train(digits, TrainingSettings(recipe=recipe)) for recipe in ("fast", "accurate"))
     losses = [training.history[training.best_epoch - 1].validation_loss for training in (fast, accurate)]

@@ -9,4 +9,4 @@ x_train, x_test = x_train.reshape(len(x_train), -1), x_test.reshape(len(x_test),
 
 model = MLPClassifier(hidden_layer_sizes=(784, 512), random_state=mnist.seed)
 classes = np.unique(y_train)
-mnist.run(lambda: model.partial_fit(x_train, y_train, classes), lambda: model.score(x_test, y_test))
+mnist.run(lambda: model.partial_fit(x_train, y_train, classes=classes), lambda: model.score(x_test, y_test))

@@ -17,13 +17,16 @@ ELASTIC_SMOOTHNESS = (
 )
 
 
-def augment(images: tf.Tensor, augmentation: Augmentation, seed: list[tf.Tensor]) -> tf.Tensor:
+def augment(
+    images: tf.Tensor, augmentation: Augmentation, seed: list[tf.Tensor], amount: tf.Tensor | float = 1.0
+) -> tf.Tensor:
     """Return changed copies of images.
 
     Args:
         images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, channels)``.
         augmentation: What to change and how far.
         seed: Two int32 numbers; equal ones give equal changes.
+        amount: Share of the changes to make, 0…1; flips stay whole.
 
     Returns:
         float32 of the same shape, in 0…1.
@@ -32,11 +35,11 @@ def augment(images: tf.Tensor, augmentation: Augmentation, seed: list[tf.Tensor]
     height, width = images.shape[1:3]
     planes = tf.cast(tf.reshape(images, [shape[0], height, width, -1]), tf.float32) / 255
     if augmentation.moves:
-        planes = _read_at(planes, *_source_positions(shape[0], height, width, augmentation, seed))
+        planes = _read_at(planes, *_source_positions(shape[0], height, width, augmentation, seed, amount))
     if augmentation.stroke:
-        planes = _change_strokes(planes, augmentation.stroke * _draw([shape[0], 1, 1, 1], seed, 3))
+        planes = _change_strokes(planes, amount * augmentation.stroke * _draw([shape[0], 1, 1, 1], seed, 3))
     if augmentation.noise:
-        planes = planes + augmentation.noise * math.sqrt(3) * _draw(tf.shape(planes), seed, 4)  # of that deviation
+        planes = planes + amount * augmentation.noise * math.sqrt(3) * _draw(tf.shape(planes), seed, 4)
         planes = tf.clip_by_value(planes, 0.0, 1.0)
     return tf.reshape(planes, shape)
 
@@ -47,15 +50,21 @@ def _draw(shape: tf.Tensor | list[int], seed: list[tf.Tensor], purpose: int) -> 
 
 
 def _source_positions(
-    num_images: tf.Tensor, height: int, width: int, augmentation: Augmentation, seed: list[tf.Tensor]
+    num_images: tf.Tensor,
+    height: int,
+    width: int,
+    augmentation: Augmentation,
+    seed: list[tf.Tensor],
+    amount: tf.Tensor | float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draw from which row and column each pixel is read: two float32 ``(num_images, height, width)``."""
-    turn, grow_y, grow_x, shear, shift_y, shift_x, flip = tf.unstack(_draw([7, num_images, 1, 1], seed, 0))
+    draws = _draw([7, num_images, 1, 1], seed, 0)
+    turn, grow_y, grow_x, shear, shift_y, shift_x = tf.unstack(draws[:6] * amount)
     angle = turn * math.radians(augmentation.rotation)
     cos, sin = tf.cos(angle), tf.sin(angle)
     scale_y, scale_x = (1 + augmentation.scale) ** -grow_y, (1 + augmentation.scale) ** -grow_x
     if augmentation.flip:
-        scale_x = tf.where(flip < 0, -scale_x, scale_x)
+        scale_x = tf.where(draws[6] < 0, -scale_x, scale_x)
     slant = augmentation.shear * shear
     y = np.arange(height, dtype=np.float32)[None, :, None] - (height - 1) / 2
     x = np.arange(width, dtype=np.float32)[None, None, :] - (width - 1) / 2
@@ -63,8 +72,9 @@ def _source_positions(
     columns = scale_x * ((cos * slant - sin) * y + (cos + sin * slant) * x)
     columns = columns + (width - 1) / 2 + augmentation.shift * width * shift_x
     if augmentation.elastic:
-        rows = rows + augmentation.elastic * height * _bumps(num_images, height, width, seed, 1)
-        columns = columns + augmentation.elastic * width * _bumps(num_images, height, width, seed, 2)
+        deviation = augmentation.elastic * amount
+        rows = rows + deviation * height * _bumps(num_images, height, width, seed, 1)
+        columns = columns + deviation * width * _bumps(num_images, height, width, seed, 2)
     return rows, columns
 
 

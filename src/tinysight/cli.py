@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part (some pictures could not be read; each is named).
 """
 
+import gc
 import io
 import json
 import os
@@ -192,7 +193,7 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     display.show_images(images)
     images = split_images(images, settings.validation, settings.test, settings.seed)
     display.show_split(images)
-    with display.waiting("loading TensorFlow"), _hidden("sklearn", "scipy"):
+    with display.waiting("loading TensorFlow"), _quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
         from . import training as room
     with _stop_on_interrupt() as should_stop:
         training = room.train(images, settings, on_epoch=display.EpochLines(), should_stop=should_stop)
@@ -221,14 +222,21 @@ def _program() -> str:
 
 
 @contextmanager
-def _hidden(*packages: str) -> Iterator[None]:
-    """Let nobody import some packages: Keras and TensorFlow load them for parts not used here, which takes long."""
+def _quick_imports(*hidden: str) -> Iterator[None]:
+    """Import without what takes long and is not needed here.
+
+    Some packages are hidden that Keras and TensorFlow load, where they are installed, for parts not used here. Garbage
+    is not looked for among the hundred thousands of new objects, nor, since they all stay, ever again.
+    """
     modules: dict[str, Any] = sys.modules
-    not_loaded = [package for package in packages if package not in modules]
+    not_loaded = [package for package in hidden if package not in modules]
     modules.update(dict.fromkeys(not_loaded))  # None is Python's own way to say that there is no such module
+    gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.enable()
         for package in not_loaded:
             del modules[package]
 

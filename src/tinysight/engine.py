@@ -18,6 +18,7 @@ WARMUP_SHARE = 0.2  # of all steps, in which a rising and falling rate rises
 # Shares of Adam's two moving averages that stay at each step. With a rate that falls to nothing a shorter memory learns
 # faster: see docs/experiments.md. With a constant rate, Keras's own.
 BETAS = {"one-cycle": (0.85, 0.98), "cosine": (0.85, 0.98), "constant": (0.9, 0.999)}
+FINAL_SHARE, FINAL_AMOUNT = 0.3, 0.3  # in the last steps augmentation shrinks to this: images to come are as they are
 PROBE_LENGTH = 0.1  # of the step that finds an adversarial direction: small, yet far above float32's rounding
 SCORING_BATCH_SIZE = 1_000
 
@@ -71,25 +72,36 @@ def compile_training(
     optimizer = build_optimizer(settings, num_steps)
     optimizer.build(model.trainable_variables)
     num_classes = model.output_shape[-1]
-    smoothed_loss = keras.losses.categorical_crossentropy
+
+    def amount(step: tf.Tensor) -> tf.Tensor:
+        left = 1 - tf.cast(step, tf.float32) / num_steps
+        return FINAL_AMOUNT + (1 - FINAL_AMOUNT) * tf.minimum(left / FINAL_SHARE, 1.0)
+
     augmentation, momentum = settings.augmentation, settings.ema_momentum
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: list[tf.Tensor]) -> None:
+        batch = augment(tf.gather(images, rows), augmentation, seed, amount(optimizer.iterations))
+        targets = tf.one_hot(tf.gather(labels, rows), num_classes)
+        with tf.GradientTape() as tape:
+            probabilities = _forward_in_training(model, batch, settings.input_dropout, seed)
+            loss = keras.losses.categorical_crossentropy(
+                targets, probabilities, label_smoothing=settings.label_smoothing
+            )
+            if settings.adversarial:
+                loss += _virtual_adversarial_loss(model, batch, settings.adversarial, seed)
+            loss = tf.reduce_mean(loss)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        if averaged is not model:
+            for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
+                average.assign(momentum * average + (1 - momentum) * weight)
+
+    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor) -> None:
-        for step in tf.range(order.shape[0]):
-            batch = augment(tf.gather(images, order[step]), augmentation, [seed, step])
-            targets = tf.one_hot(tf.gather(labels, order[step]), num_classes)
-            with tf.GradientTape() as tape:
-                probabilities = _forward_in_training(model, batch, settings.input_dropout, [seed, step])
-                loss = smoothed_loss(targets, probabilities, label_smoothing=settings.label_smoothing)
-                if settings.adversarial:
-                    loss += _virtual_adversarial_loss(model, batch, settings.adversarial, [seed, step])
-                loss = tf.reduce_mean(loss)
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply(gradients, model.trainable_variables)
-            if averaged is not model:
-                for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
-                    average.assign(momentum * average + (1 - momentum) * weight)
+        def body(step: tf.Tensor) -> tf.Tensor:
+            train_step(images, labels, order[step], [seed, step])
+            return step + 1
+
+        tf.while_loop(lambda step: step < order.shape[0], body, [tf.constant(0)])
 
     return lambda chunk, order, seed: train_on(
         tf.constant(chunk.images), tf.constant(chunk.labels), tf.constant(order), tf.constant(seed, tf.int32)
@@ -140,10 +152,11 @@ def compile_scoring(model: keras.Model) -> Callable[[ImageSet, NDArray[np.int64]
     """Return a function that gives mean loss and accuracy of some rows of a set, in inference mode."""
 
     @tf.function(  # type: ignore[untyped-decorator]
+        autograph=False,
         input_signature=[
             tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8),
             tf.TensorSpec([None], tf.int32),
-        ]
+        ],
     )
     def score_batch(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         probabilities = model(tf.cast(images, tf.float32) / 255, training=False)

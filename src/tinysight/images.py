@@ -118,8 +118,8 @@ class ImageSet:
     def data_hash(self) -> str:
         """SHA-256 over images, labels and class names, in hexadecimal; tells whether two sets are the same."""
         digest = sha256(json.dumps([self.images.shape, self.class_names]).encode())
-        digest.update(self.labels.tobytes())
-        digest.update(self.hashes.tobytes())
+        digest.update(np.ascontiguousarray(self.labels).data)
+        digest.update(np.ascontiguousarray(self.hashes).data)
         return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import re
 import tempfile
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,6 @@ from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
 from .images import SPLITS, ImageSet
-from .mapping import row_slices
 from .report import render_report
 
 if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do without
@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do with
 FILES = (
     "splits.csv", "history.csv", "settings.json", "evaluation.json", "report.html", "model.keras", "model.onnx",
 )  # fmt: skip
+
+SPECIAL_IN_CSV = re.compile('[,"\r\n]')
+ROWS_AT_A_TIME = 65_536  # of splits.csv in memory as text: 20 MB
 
 
 def check_output(folder: str | Path, overwrite: bool = False) -> None:
@@ -138,15 +141,25 @@ def _version(package: str) -> str:
 def _write_splits(images: ImageSet, path: Path) -> None:
     """Write a row for each image; as text only a part of them is ever in memory."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("source", "sha256", "label", "split"))
-        sources = iter(images.sources)
-        for part in row_slices(images.hashes):
+        file.write("source,sha256,label,split\n")
+        class_names = [_csv_field(name) for name in images.class_names]
+        sources = map(_csv_field, images.sources)
+        for start in range(0, len(images), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
             digits = images.hashes[part].tobytes().hex()
-            hashes = [digits[start : start + 64] for start in range(0, len(digits), 64)]
-            labels = [images.class_names[label] for label in images.labels[part].tolist()]
+            hashes = [digits[first : first + 64] for first in range(0, len(digits), 64)]
+            labels = [class_names[label] for label in images.labels[part].tolist()]
             names = [SPLITS[code] for code in images.split[part].tolist()]
-            writer.writerows(zip(islice(sources, len(names)), hashes, labels, names, strict=True))
+            rows = zip(islice(sources, len(names)), hashes, labels, names, strict=True)
+            file.writelines(f"{','.join(row)}\n" for row in rows)  # csv.writer takes five times as long
+
+
+def _csv_field(text: str) -> str:
+    """Quote a text where CSV asks for it. Source: RFC 4180."""
+    if not SPECIAL_IN_CSV.search(text):
+        return text
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"'
 
 
 def _history_as_csv(history: "list[EpochResult]") -> str:

@@ -64,12 +64,31 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none"},
     "accurate": {"learning_rate": 0.002, "schedule": "one-cycle"},
-    "robust": {"epochs": 30, "learning_rate": 0.002, "schedule": "one-cycle", "dropout": 0.1, "augment": "strangers"},
+    "robust": {"learning_rate": 0.002, "schedule": "one-cycle", "dropout": 0.1, "augment": "strangers"},
     "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant", "augment": "none"},
 }
-# What `accurate` adds: many epochs that never show the same image twice, or fewer that each look around each image.
-ACCURATE_AUGMENTED: Mapping[str, Any] = {"epochs": 60, "dropout": 0.1}
-ACCURATE_AS_THEY_ARE: Mapping[str, Any] = {"epochs": 20, "adversarial": 0.036}
+# `accurate` either never shows the same image twice, or looks around each image, which takes longer an epoch.
+ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1}
+ACCURATE_AS_THEY_ARE: Mapping[str, Any] = {"adversarial": 0.036}
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long to train: so many epochs, or as many as give a small set so many steps, but no more than the last."""
+
+    epochs: int
+    steps: int
+    max_epochs: int
+    batch_size: int
+
+
+LENGTHS = {
+    "fast": Length(epochs=3, steps=400, max_epochs=60, batch_size=256),
+    "accurate, augmented": Length(epochs=60, steps=4_000, max_epochs=300, batch_size=128),
+    "accurate, as they are": Length(epochs=15, steps=1_500, max_epochs=100, batch_size=256),
+    "robust": Length(epochs=30, steps=3_000, max_epochs=300, batch_size=256),
+}
+SMALL_SET, SMALL_BATCH_SIZE = 20_000, 64  # fewer images than that need more steps than large batches leave them
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -189,19 +208,17 @@ class TrainingSettings:
         """
         settings = self._filled_from(RECIPES[self.recipe])
         settings = settings._filled_from({"augment": "characters" if framing == "ink" else "none"})
+        length = self.recipe
         if self.recipe == "accurate":
             is_augmented = settings.augmentation.changes
             settings = settings._filled_from(ACCURATE_AUGMENTED if is_augmented else ACCURATE_AS_THEY_ARE)
-        batch_size = min(settings.batch_size or suggested_batch_size(num_training_images), num_training_images)
-        return settings._filled_from(
-            {
-                "epochs": suggested_epochs(num_training_images, batch_size),
-                "dropout": 0.0,
-                "dropout_position": default_dropout_position(self.api),
-                "adversarial": 0.0,
-            },
-            batch_size=batch_size,
-        )
+            length = "accurate, augmented" if is_augmented else "accurate, as they are"
+        batch_size = settings.batch_size or suggested_batch_size(num_training_images, LENGTHS[length])
+        batch_size = min(batch_size, num_training_images)
+        epochs = settings.epochs or suggested_epochs(num_training_images, batch_size, LENGTHS[length])
+        position = default_dropout_position(self.api)
+        defaults = {"dropout": 0.0, "dropout_position": position, "adversarial": 0.0}
+        return settings._filled_from(defaults, batch_size=batch_size, epochs=epochs)
 
     def _filled_from(self, defaults: Mapping[str, Any], **changes: Any) -> "TrainingSettings":
         """Return the same settings with those that are None as in `defaults`, and with changes."""
@@ -214,12 +231,12 @@ class TrainingSettings:
         return replace(AUGMENTATIONS[self.augment or "none"], flip=self.flip)
 
 
-def suggested_batch_size(num_training_images: int) -> int:
-    """Images per step: 256 keeps two cores busy; a small set needs more steps than that leaves it."""
-    return 256 if num_training_images >= 20_000 else 64
+def suggested_batch_size(num_training_images: int, length: Length) -> int:
+    """Images per step: as many as keep two cores busy, fewer for a small set."""
+    return length.batch_size if num_training_images >= SMALL_SET else SMALL_BATCH_SIZE
 
 
-def suggested_epochs(num_training_images: int, batch_size: int) -> int:
-    """Three passes, or as many as give a small set 400 steps, but no more than 60."""
+def suggested_epochs(num_training_images: int, batch_size: int, length: Length) -> int:
+    """As `length` says for so many images."""
     steps_per_epoch = max(1, num_training_images // batch_size)
-    return min(60, max(3, -(-400 // steps_per_epoch)))
+    return min(length.max_epochs, max(length.epochs, -(-length.steps // steps_per_epoch)))

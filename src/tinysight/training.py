@@ -112,7 +112,7 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         settings: How it was trained.
     """
     weights = model.get_weights()
-    trained_on = np.concatenate([images.hashes[images.indices(split)] for split in ("train", "validation")])
+    trained_on = np.concatenate([images.indices(split) for split in ("train", "validation")])
     metadata = {
         "tinysight_format": FORMAT,
         "class_names": list(images.class_names),
@@ -121,7 +121,8 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         "settings": asdict(settings),
     }
     if len(trained_on) <= MAX_STORED_HASHES:
-        metadata["training_hashes"] = b64encode(leading_bytes(trained_on).astype(">u4").tobytes()).decode()
+        leading = leading_bytes(images.hashes[trained_on])
+        metadata["training_hashes"] = b64encode(leading.astype(">u4").tobytes()).decode()
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
     classifier = Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
     return classifier.with_metadata(parity=measure_parity(model, classifier, images.part("test").images))
