@@ -8,9 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from . import accuracy, growth, processes, results, throughput, time_to_accuracy
+from . import accuracy, growth, phases, processes, results, throughput, time_to_accuracy
 
-SHORT = ("time", "throughput")
+SHORT = ("time", "phases", "throughput")
 LONG = ("growth", "accuracy")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -29,6 +29,7 @@ if not (Path(os.environ["TINYSIGHT_DATA"]) / "mnist").is_dir():
     )
 measures = {
     "time": lambda _: time_to_accuracy.measure(options.runs, [0.98, 0.99] if options.full else [0.98], options.peers),
+    "phases": lambda _: phases.measure(options.runs),
     "throughput": lambda _: throughput.measure(options.runs * 3),
     "growth": lambda _: growth.measure(),
     "accuracy": lambda before: accuracy.measure(options.seeds, options.rows, before),

@@ -34,8 +34,12 @@ def write_page() -> None:
         "largest of all runs.\n"
     ]
     writers = {
-        "time": _time_parts, "throughput": _throughput_part, "growth": _growth_part, "accuracy": _accuracy_part,
-    }  # fmt: skip
+        "time": _time_parts,
+        "phases": _phases_part,
+        "throughput": _throughput_part,
+        "growth": _growth_part,
+        "accuracy": _accuracy_part,
+    }
     for name, writer in writers.items():
         if path_of(name).exists():
             result = json.loads(path_of(name).read_text())
@@ -78,6 +82,19 @@ def _time_part(result: Result, goal: str) -> str:
 
 def _seconds(result: Result, name: str, goal: str) -> list[float]:
     return [run[goal]["seconds"] for run in result["runs"][name]]
+
+
+def _phases_part(result: Result) -> str:
+    whole = sum(result["seconds"].values())
+    rows = [f"| {name} | {spent:.2f} | {spent / whole:.0%} |" for name, spent in result["seconds"].items()]
+    lines = [
+        "## Where the time goes\n",
+        "The phases of `tinysight train mnist`, median of several processes; `python -m benchmarks phases`.\n",
+        "| phase | seconds | share |",
+        "|---|---|---|",
+        *rows,
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _throughput_part(result: Result) -> str:

@@ -56,7 +56,7 @@ class Augmentation:
 AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "objects": Augmentation(shift=0.05, rotation=5, scale=0.08),
-    "characters": Augmentation(shift=0.054, rotation=10, scale=0.12, shear=0.15, elastic=0.036),
+    "characters": Augmentation(shift=0.054, rotation=10, scale=0.12, shear=0.15, elastic=0.036, stroke=0.4),
     "strangers": Augmentation(shift=0.07, rotation=15, scale=0.2, shear=0.25, elastic=0.036, stroke=0.8, noise=0.05),
 }
 
@@ -84,7 +84,7 @@ class Length:
 
 LENGTHS = {
     "fast": Length(epochs=3, steps=400, max_epochs=60, batch_size=256),
-    "accurate, augmented": Length(epochs=60, steps=4_000, max_epochs=300, batch_size=128),
+    "accurate, augmented": Length(epochs=60, steps=4_000, max_epochs=300, batch_size=256),
     "accurate, as they are": Length(epochs=15, steps=1_500, max_epochs=100, batch_size=256),
     "robust": Length(epochs=30, steps=3_000, max_epochs=300, batch_size=256),
 }

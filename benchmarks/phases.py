@@ -1,0 +1,91 @@
+"""Where the seconds of ``tinysight train mnist`` go: the same steps in the same order, with a clock between them.
+
+``python -m benchmarks.phases`` is such a process and prints its seconds as JSON; `measure` runs several.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+
+from . import processes
+
+
+def measure(num_runs: int) -> dict:
+    """Return the median seconds of each phase over several processes."""
+    runs = []
+    for _ in range(num_runs):
+        started = time.time()
+        finished = processes.run([sys.executable, "-m", "benchmarks.phases", str(started)])
+        phases = json.loads(finished.lines[-1][1])
+        phases["Python's end"] = finished.seconds - sum(phases.values())
+        runs.append(phases)
+        print({name: round(seconds, 2) for name, seconds in phases.items()}, flush=True)
+    return {"seconds": {name: statistics.median(run[name] for run in runs) for name in runs[0]}}
+
+
+class Clock:
+    """Notes how long each phase took."""
+
+    def __init__(self, started: float) -> None:
+        self.phases: dict[str, float] = {}
+        self._last = started
+
+    def ends(self, phase: str) -> None:
+        """Note that a phase ends now."""
+        now = time.time()
+        self.phases[phase] = self.phases.get(phase, 0.0) + now - self._last
+        self._last = now
+
+
+def train_step_by_step(started: float) -> dict[str, float]:
+    """Do what ``tinysight train mnist`` does, and return the seconds of each phase."""
+    import numpy as np
+
+    from tinysight import cli
+    from tinysight.evaluation import evaluate
+    from tinysight.images import load_images
+    from tinysight.runs import save_run
+    from tinysight.settings import TrainingSettings
+    from tinysight.splits import split_images
+
+    clock = Clock(started)
+    clock.ends("Python, the command line, ONNX Runtime")
+    images = split_images(load_images("mnist"))
+    clock.ends("data from the cache, split")
+    with cli._quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
+        from tinysight import training as room
+    clock.ends("TensorFlow and Keras")
+    settings = TrainingSettings().resolved(len(images.indices("train")), images.framing.method)
+    room.keras.utils.set_random_seed(0)
+    room.tf.config.experimental.enable_op_determinism()
+    model = room.BUILDERS["sequential"](images.framing.image_shape, len(images.class_names))
+    chunks = room.ShuffledChunks(images, images.indices("train"), settings.batch_size)
+    steps = settings.epochs * chunks.steps
+    train_on, score = room.compile_training(model, model, settings, steps), room.compile_scoring(model)
+    rng = np.random.default_rng(0)
+    history = []
+    for epoch in range(1, settings.epochs + 1):
+        for chunk, order in chunks.epoch(rng):
+            train_on(chunk, order, epoch)
+        model.trainable_variables[0].numpy()  # waits for the end
+        clock.ends("first epoch, with tracing and compilation" if epoch == 1 else "other epochs")
+        figures = [
+            number for split in ("train", "validation") for number in score(images, images.indices(split)[:6000])
+        ]
+        history.append(room.EpochResult(epoch, *figures, seconds=0.0))
+        clock.ends("scores after each epoch")
+    classifier = room.to_classifier(model, images, settings)
+    clock.ends("ONNX file, agreement with Keras")
+    evaluation = evaluate(classifier, images.part("test"))
+    clock.ends("evaluation")
+    training = room.Training(classifier, model, history, settings.epochs, settings, images, was_stopped=False)
+    with tempfile.TemporaryDirectory() as folder:
+        save_run(training, evaluation, folder)
+    clock.ends("saving")
+    return clock.phases
+
+
+if __name__ == "__main__":
+    print(json.dumps(train_step_by_step(float(sys.argv[1]))))
