@@ -83,7 +83,7 @@ class Length:
 
 
 LENGTHS = {
-    "fast": Length(epochs=3, steps=400, max_epochs=60, batch_size=256),
+    "fast": Length(epochs=4, steps=400, max_epochs=60, batch_size=256),
     "accurate, augmented": Length(epochs=60, steps=4_000, max_epochs=300, batch_size=256),
     "accurate, as they are": Length(epochs=15, steps=1_500, max_epochs=100, batch_size=256),
     "robust": Length(epochs=30, steps=3_000, max_epochs=300, batch_size=256),
