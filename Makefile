@@ -16,10 +16,10 @@ check: .venv/dev  ## Lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/bench  ## Measure against other ways to do the same: half an hour
+bench: .venv/bench  ## Measure against other ways to do the same
 	$(BIN)/python -m benchmarks
 
-bench-full: .venv/bench  ## Every benchmark: three hours
+bench-full: .venv/bench  ## Every benchmark; takes hours
 	$(BIN)/python -m benchmarks --full
 
 .venv/train .venv/dev .venv/bench: pyproject.toml

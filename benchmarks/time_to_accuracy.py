@@ -16,9 +16,9 @@ PEERS = {
     "tuned_pytorch": ["torch==2.13.0", "numpy"],
     "jax_optax": ["jax", "optax", "numpy"],
 }
-OPTIONS = {  # chosen on validation images, with what the test images usually give beyond them in mind
-    0.98: ["--epochs", "2", "--batch-size", "192"],
-    0.99: ["--recipe", "accurate", "--epochs", "10"],
+OPTIONS = {
+    0.98: ["--epochs", "2", "--batch-size", "192"],  # chosen on validation images: see docs/experiments.md
+    0.99: ["--recipe", "accurate", "--epochs", "10"],  # a first guess, not measured yet
 }
 MAX_EPOCHS = 20  # of a peer: it has stopped learning by then
 

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from .settings import Augmentation
 
-ELASTIC_SMOOTHNESS = (
-    0.14  # width of the displacements' bumps in sides: 4 of 28 pixels, as P. Y. Simard et al. 2003 chose
-)
+ELASTIC_SMOOTHNESS = 0.14  # width of the displacements' bumps in sides: 4 of 28 pixels, as in Simard et al. (2003)
 
 
 def augment(
     images: tf.Tensor, augmentation: Augmentation, seed: list[tf.Tensor], amount: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
-    """Return changed copies of images.
+    """Return changed copies of images; to be called in a program that XLA compiles.
 
     Args:
         images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, channels)``.

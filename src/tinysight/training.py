@@ -1,7 +1,6 @@
 """Trains a network and keeps its best epoch; does not know files, commands or test images.
 
-Both training and validation
-images are scored in inference mode after each epoch, and the weights of the best epoch are kept.
+Training and validation images are both scored in inference mode after each epoch.
 """
 
 from base64 import b64encode
@@ -156,8 +155,10 @@ def _fit(
     sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
     chunks = ShuffledChunks(images, training_rows, settings.batch_size or 1)
     epochs = settings.epochs or 1
-    averaged = keras.models.clone_model(model) if settings.ema_momentum else model
-    averaged.set_weights(model.get_weights())
+    averaged = model
+    if settings.ema_momentum:
+        averaged = keras.models.clone_model(model)
+        averaged.set_weights(model.get_weights())
     train_on = compile_training(model, averaged, settings, epochs * chunks.num_chunks * chunks.steps)
     score = compile_scoring(averaged)
     history: list[EpochResult] = []
