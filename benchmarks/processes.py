@@ -75,9 +75,10 @@ def machine() -> dict[str, str]:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     own = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "onnxruntime")}
     return {
-        "machine": f"{model}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": f"{model}, {num_cores} core{'s' if num_cores > 1 else ''}, {platform.system()}",
         "versions": f"Python {platform.python_version()}, "
         + ", ".join(f"{name} {version}" for name, version in own.items()),
         "date": time.strftime("%Y-%m-%d"),
