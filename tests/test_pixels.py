@@ -124,7 +124,7 @@ def test_every_odd_format_is_read(data_folder):
 
 def test_a_picture_of_the_right_size_is_left_alone():
     values = np.random.default_rng(0).integers(0, 255, (28, 28), dtype=np.uint8)
-    framed, note = frame_picture(Image.fromarray(values), Framing("whole"))
+    framed, note, _ = frame_picture(Image.fromarray(values), Framing("whole"))
     np.testing.assert_array_equal(framed, values)
     assert note == ""
 
@@ -132,7 +132,7 @@ def test_a_picture_of_the_right_size_is_left_alone():
 def test_whole_framing_keeps_the_aspect_and_says_what_it_did():
     picture = Image.new("RGB", (200, 100), (255, 255, 255))
     picture.paste((0, 0, 0), (50, 25, 150, 75))
-    framed, note = frame_picture(picture, Framing("whole"))
+    framed, note, _ = frame_picture(picture, Framing("whole"))
     assert framed.shape == (28, 28)
     assert note == "framed from 200×100 colour"
     rows, columns = np.flatnonzero((framed < 128).any(axis=1)), np.flatnonzero((framed < 128).any(axis=0))
@@ -141,7 +141,7 @@ def test_whole_framing_keeps_the_aspect_and_says_what_it_did():
 
 
 def test_colour_framing_gives_three_channels():
-    framed, _ = frame_picture(Image.new("L", (5, 9), 77), Framing("whole", 12, 10, 3))
+    framed, *_ = frame_picture(Image.new("L", (5, 9), 77), Framing("whole", 12, 10, 3))
     assert framed.shape == (12, 10, 3)
     assert (framed == 77).all()
 
@@ -149,8 +149,8 @@ def test_colour_framing_gives_three_channels():
 def test_arrays_and_pictures_are_framed_alike():
     values = np.full((28, 28), 250, np.uint8)
     values[3:15, 4:6] = 20
-    framed, note = frame_array(values, Framing("ink"))
-    again, same_note = frame_picture(Image.fromarray(values), Framing("ink"))
+    framed, note, _ = frame_array(values, Framing("ink"))
+    again, same_note, _ = frame_picture(Image.fromarray(values), Framing("ink"))
     np.testing.assert_array_equal(framed, again)
     assert note == same_note == "framed anew: its ink was not light on dark, in MNIST's place"
     assert frame_array(framed, Framing("ink"))[1] == ""

@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .mapping import let_go
 from .modelfile import open_session, read_model_bytes, replace_metadata
-from .pixels import Framing, frame_array, frame_picture, read_picture
+from .pixels import Framed, Framing, frame_array, frame_picture, read_picture
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
 
@@ -29,13 +30,16 @@ class Prediction:
         class_name: The most probable class.
         probability: Its probability, 0…1.
         ranking: The most probable classes with their probabilities, best first.
-        note: How the picture was framed; empty where it had the classifier's size already.
+        is_rejected: Whether it is probably none of the classes: its probability is below the classifier's
+            `reject_below`, or the picture is blank or shows no single character.
+        note: How the picture was framed, or why it is rejected; empty where it had the classifier's size already.
     """
 
     source: str
     class_name: str
     probability: float
     ranking: tuple[tuple[str, float], ...]
+    is_rejected: bool = False
     note: str = ""
 
 
@@ -72,6 +76,15 @@ class Classifier:
         """
         return cls(read_model_bytes(Path(path)), str(path))
 
+    @classmethod
+    def pretrained(cls) -> "Classifier":
+        """Load the classifier of handwritten digits that comes with the package.
+
+        Raises:
+            ModelFileError: It is not there: the package was built without it.
+        """
+        return cls.load(Path(str(files("tinysight"))) / "pretrained" / "digits.onnx")
+
     def save(self, path: str | Path) -> None:
         """Write the classifier's file, whole or not at all.
 
@@ -87,6 +100,12 @@ class Classifier:
             return np.frombuffer(b64decode(self.metadata.get("training_hashes", "")), ">u4").astype(np.uint32)
         except (TypeError, ValueError):
             return np.empty(0, np.uint32)
+
+    @property
+    def reject_below(self) -> float:
+        """Probability below which a picture is probably of no class; 0 where that was not measured."""
+        stored = self.metadata.get("reject_below", 0.0)
+        return float(stored) if isinstance(stored, int | float) else 0.0
 
     def with_metadata(self, **entries: Any) -> "Classifier":
         """Return the same classifier with more metadata, values being what JSON can hold."""
@@ -114,8 +133,8 @@ class Classifier:
             let_go(images)
         return result
 
-    def frame(self, picture: Picture) -> tuple[NDArray[np.uint8], str]:
-        """Return a picture as this classifier's input, and a note on what was changed.
+    def frame(self, picture: Picture) -> Framed:
+        """Return a picture as this classifier's input, with a note on what was changed.
 
         Args:
             picture: A path, the bytes of a picture file, or uint8 pixels ``(height, width)`` or ``(height, width, 3)``.
@@ -144,18 +163,17 @@ class Classifier:
         framed = [self.frame(picture) for picture in several]
         return self.predict_framed([_name(picture) for picture in several], framed, top)
 
-    def predict_framed(
-        self, sources: list[str], framed: list[tuple[NDArray[np.uint8], str]], top: int = 1
-    ) -> list[Prediction]:
+    def predict_framed(self, sources: list[str], framed: list[Framed], top: int = 1) -> list[Prediction]:
         """Name what is in pictures that `frame` has prepared; `sources` are their names."""
         if not framed:
             return []
-        probabilities = self.probabilities(np.stack([pixels for pixels, _ in framed]))
+        probabilities = self.probabilities(np.stack([one.pixels for one in framed]))
         predictions = []
-        for source, (_, note), row in zip(sources, framed, probabilities, strict=True):
+        for source, one, row in zip(sources, framed, probabilities, strict=True):
             best = np.argsort(-row, kind="stable")[:top]
             ranking = tuple((self.class_names[index], float(row[index])) for index in best)
-            predictions.append(Prediction(source, *ranking[0], ranking, note))
+            is_rejected = bool(one.fault) or ranking[0][1] < self.reject_below
+            predictions.append(Prediction(source, *ranking[0], ranking, is_rejected, one.fault or one.note))
         return predictions
 
 

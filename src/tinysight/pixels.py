@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,20 @@ class Framing:
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
 
+class Framed(NamedTuple):
+    """A picture as a classifier's input.
+
+    Attributes:
+        pixels: uint8, of the framing's `image_shape`.
+        note: How it was framed; empty where nothing was changed.
+        fault: Why it cannot show what the classifier names, such as a blank picture; empty where it may.
+    """
+
+    pixels: NDArray[np.uint8]
+    note: str = ""
+    fault: str = ""
+
+
 def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.Image:
     """Decode a picture, upright, without transparency, as mode ``L`` or ``RGB`` of 8 bits.
 
@@ -90,15 +105,12 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.I
         raise PictureError(f"{name}: the picture is damaged ({reason[:120]})") from error
 
 
-def frame_picture(picture: Image.Image, framing: Framing) -> tuple[NDArray[np.uint8], str]:
+def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
     """Make a picture the classifier's input.
 
     Args:
         picture: Mode ``L`` or ``RGB``, as `read_picture` returns it.
         framing: What the classifier wants.
-
-    Returns:
-        uint8 pixels of shape `framing.image_shape`, and a note that is empty where nothing was changed.
     """
     wanted_mode = "L" if framing.channels == 1 else "RGB"
     wanted_size = (framing.width, framing.height)
@@ -108,17 +120,16 @@ def frame_picture(picture: Image.Image, framing: Framing) -> tuple[NDArray[np.ui
     if framing.method == "ink":
         grey = np.asarray(picture.convert("L"))
         pixels, found = frame_ink(grey, framing.height, framing.width)
-        if not found:
-            note = "no ink found: the picture is blank"
-        elif not note and not np.array_equal(pixels, grey):
+        fault = "" if found else "no ink found: the picture is blank"
+        if not note and not np.array_equal(pixels, grey):
             note = "framed anew: its ink was not light on dark, in MNIST's place"
         if framing.channels == 3:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
-        return pixels, note
-    return _fit_whole(picture.convert(wanted_mode), wanted_size), note
+        return Framed(pixels, note, fault)
+    return Framed(_fit_whole(picture.convert(wanted_mode), wanted_size), note)
 
 
-def frame_array(array: NDArray[np.uint8], framing: Framing) -> tuple[NDArray[np.uint8], str]:
+def frame_array(array: NDArray[np.uint8], framing: Framing) -> Framed:
     """Make uint8 pixels ``(height, width)`` or ``(height, width, 3)`` the classifier's input.
 
     Raises:
