@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tinysight.ink import BOX_SHARE, frame_ink, is_framed
+from tinysight.ink import BLANK, BOX_SHARE, SEVERAL, THINNEST, frame_ink, is_framed, stroke_width
 
 
 def drawn_seven(size=200, ink=0, paper=255, width=12, offset=(0, 0)):
@@ -21,8 +21,8 @@ def box_of(framed):
 
 
 def test_ink_fills_mnists_box_with_its_mass_in_the_middle():
-    framed, found = frame_ink(drawn_seven(), 28, 28)
-    assert found
+    framed, fault = frame_ink(drawn_seven(), 28, 28)
+    assert not fault
     assert framed.shape == (28, 28)
     assert framed.dtype == np.uint8
     assert max(box_of(framed)) == round(28 * BOX_SHARE)
@@ -53,8 +53,8 @@ def test_a_shadow_over_the_paper_is_not_ink():
 
 @pytest.mark.parametrize("paper", [0, 128, 255])
 def test_a_blank_picture_has_no_ink(paper):
-    framed, found = frame_ink(np.full((100, 80), paper, np.uint8), 28, 28)
-    assert not found
+    framed, fault = frame_ink(np.full((100, 80), paper, np.uint8), 28, 28)
+    assert fault == BLANK
     assert not framed.any()
 
 
@@ -68,3 +68,69 @@ def test_mnists_own_images_pass_unharmed(data_folder):
     data = gzip.decompress((data_folder / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
     images = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)
     assert all(is_framed(image, 28, 28) for image in images)
+
+
+@pytest.mark.parametrize(("size", "width"), [(1500, 1), (1500, 3), (200, 2), (60, 2), (40, 9), (24, 5)])
+def test_a_hair_line_and_a_brush_give_usable_strokes(size, width):
+    seven = Image.new("L", (size, size), 255)
+    points = [(0.3 * size, 0.3 * size), (0.6 * size, 0.3 * size), (0.4 * size, 0.75 * size)]
+    ImageDraw.Draw(seven).line(points, fill=0, width=width, joint="curve")
+    framed, fault = frame_ink(np.asarray(seven), 28, 28)
+    assert not fault
+    assert 0.8 * THINNEST <= stroke_width(framed > 100) <= 5
+    expected, _ = frame_ink(drawn_seven(), 28, 28)
+    assert np.corrcoef(framed.ravel(), expected.ravel())[0, 1] > 0.6
+
+
+def with_drawing(draw):
+    picture = Image.fromarray(drawn_seven())
+    draw(ImageDraw.Draw(picture))
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda pen: [pen.ellipse((x, y, x + 3, y + 3), fill=0) for x, y in ((10, 180), (180, 20), (30, 90))],
+        lambda pen: pen.rectangle((0, 0, 199, 199), outline=0, width=4),
+        lambda pen: pen.line((0, 0, 0, 199), fill=0, width=12),
+        lambda pen: [pen.line((0, y, 199, y), fill=0, width=2) for y in (20, 180)],
+        lambda pen: [pen.line((0, y, 199, y), fill=0, width=2) for y in range(5, 200, 24)],
+        lambda pen: [pen.line((x, 0, x, 199), fill=200, width=2) for x in range(5, 200, 24)],
+        lambda pen: pen.polygon([(0, 199), (0, 150), (30, 199)], fill=90),
+    ],
+    ids=["specks", "border", "dark side", "two lines", "ruled paper", "grid of grey lines", "corner"],
+)  # fmt: skip
+def test_what_is_not_the_character_is_dropped(draw):
+    framed, fault = frame_ink(with_drawing(draw), 28, 28)
+    expected, _ = frame_ink(drawn_seven(), 28, 28)
+    assert not fault
+    assert np.corrcoef(framed.ravel(), expected.ravel())[0, 1] > 0.85  # half a pixel to the side gives 0.88
+
+
+def test_a_loose_bar_belongs_to_its_character():
+    five = Image.new("L", (200, 200), 255)
+    pen = ImageDraw.Draw(five)
+    pen.line([(70, 60), (70, 100)], fill=0, width=8)
+    pen.arc((60, 95, 130, 165), 200, 140, fill=0, width=8)
+    pen.line([(84, 50), (140, 50)], fill=0, width=8)
+    framed, fault = frame_ink(np.asarray(five), 28, 28)
+    assert not fault
+    assert framed[4:7].max() > 200
+    assert box_of(framed)[0] == 20
+
+
+def test_two_characters_are_told():
+    picture = Image.fromarray(np.hstack([drawn_seven(), drawn_seven()]))
+    _, fault = frame_ink(np.asarray(picture), 28, 28)
+    assert fault == SEVERAL
+
+
+def test_paper_grain_is_not_ink():
+    grain = np.random.default_rng(0).normal(0, 12, (300, 240))
+    assert frame_ink((180 + grain).clip(0, 255).astype(np.uint8), 28, 28)[1] == BLANK
+    noisy = (drawn_seven(ink=60, paper=200) + np.random.default_rng(1).normal(0, 10, (200, 200))).clip(0, 255)
+    framed, fault = frame_ink(noisy.astype(np.uint8), 28, 28)
+    expected, _ = frame_ink(drawn_seven(), 28, 28)
+    assert not fault
+    assert np.corrcoef(framed.ravel(), expected.ravel())[0, 1] > 0.85  # half a pixel to the side gives 0.88

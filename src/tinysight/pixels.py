@@ -119,8 +119,7 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
         note = f"framed from {picture.width}×{picture.height} {'grey' if picture.mode == 'L' else 'colour'}"
     if framing.method == "ink":
         grey = np.asarray(picture.convert("L"))
-        pixels, found = frame_ink(grey, framing.height, framing.width)
-        fault = "" if found else "no ink found: the picture is blank"
+        pixels, fault = frame_ink(grey, framing.height, framing.width)
         if not note and not np.array_equal(pixels, grey):
             note = "framed anew: its ink was not light on dark, in MNIST's place"
         if framing.channels == 3:
