@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench bench-full clean
+.PHONY: demo test check bench bench-full pretrained clean
 
 demo: .venv/train  ## Train on 1,797 handwritten digits, no download
 	$(BIN)/tinysight train digits --out runs/demo --overwrite
@@ -26,6 +26,9 @@ bench-full: .venv/bench  ## Every benchmark; takes hours
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(@F)]'
 	touch $@
+
+pretrained: .venv/train  ## Train anew the classifier that comes with the package
+	$(BIN)/python scripts/pretrain.py
 
 clean:  ## Remove what the other targets made
 	rm -rf .venv runs

@@ -65,7 +65,7 @@ def _time_part(result: Result, goal: str) -> str:
     lines = [
         f"## Whole process to {share} of MNIST's test images\n",
         f"`{command}`, from start to saved run, against programs that look at the test images after each epoch and "
-        f"stop the clock when they read {share}, or give up after 20 epochs; `python -m benchmarks time`.\n",
+        f"stop the clock when they read {share}, or give up after 10 epochs; `python -m benchmarks time`.\n",
         "| program | seconds | times Tinysight's | how it went |",
         "|---|---|---|---|",
     ]

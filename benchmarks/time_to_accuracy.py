@@ -20,7 +20,7 @@ OPTIONS = {
     0.98: ["--epochs", "2", "--batch-size", "192"],  # chosen on validation images: see docs/experiments.md
     0.99: ["--recipe", "accurate", "--epochs", "14"],  # the same
 }
-MAX_EPOCHS = 20  # of a peer: it has stopped learning by then
+MAX_EPOCHS = 10  # of a peer; then it has all but stopped learning
 
 
 def measure(num_runs: int, goals: list[float], peers: list[str]) -> dict:

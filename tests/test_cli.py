@@ -214,6 +214,37 @@ def test_predict_prints_csv(tinysight, model_path, digit):
     assert float(row["probability"]) > float(row["probability_2"])
 
 
+def test_predict_without_a_classifier_uses_the_one_in_the_box(tinysight):
+    status, printed, error = tinysight("predict", "docs/examples/digits")
+    assert (status, error) == (0, "")
+    classes = {line.split("\t")[0].rpartition("/")[2]: line.split("\t")[1] for line in printed.splitlines()}
+    assert classes == {"five.jpg": "5", "seven.jpg": "7", "three.jpg": "3"}
+
+
+def test_predict_rejects_what_is_of_no_class(tinysight, digit, tmp_path):
+    Image.new("L", (50, 50), 200).save(tmp_path / "blank.png")
+    status, printed, _ = tinysight("predict", tmp_path / "blank.png", "--reject")
+    assert status == 0
+    assert printed.split("\t")[1] == "none"
+    assert "the picture is blank" in printed
+    status, printed, _ = tinysight("predict", tmp_path / "blank.png", digit, "--format", "json")
+    assert [json.loads(line)["rejected"] for line in printed.splitlines()] == [True, False]
+
+
+def test_predict_draws_what_the_network_sees(tinysight, model_path, digit):
+    status, printed, _ = tinysight("predict", model_path, digit, "--show")
+    lines = printed.splitlines()
+    assert status == 0
+    assert sum(len(line) == 28 for line in lines) == 14
+    assert any("@" in line for line in lines)
+
+
+def test_predict_wants_a_picture_beside_the_classifier(tinysight, model_path):
+    status, _, error = tinysight("predict", model_path)
+    assert status == 2
+    assert error == "tinysight: no picture is named; expected one after the classifier\n"
+
+
 def test_predict_goes_on_after_a_bad_picture(tinysight, model_path, digit, tmp_path):
     bad = tmp_path / "text.png"
     bad.write_text("no picture")

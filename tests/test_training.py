@@ -55,7 +55,30 @@ def test_onnx_and_keras_agree(trained):
     assert parity["num_other_classes"] == 0
 
 
-def test_scores_are_those_of_the_model_in_inference_mode(digits):
+def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypatch):
+    calibrated = train(digits, SMALL)
+    monkeypatch.setattr("tinysight.training._calibrate", lambda model, images: None)
+    plain = train(digits, SMALL)
+    validation, test = plain.images.part("validation"), plain.images.part("test").images
+    losses = [
+        keras.losses.sparse_categorical_crossentropy(
+            validation.labels, training.classifier.probabilities(validation.images)
+        ).numpy().mean()
+        for training in (calibrated, plain)
+    ]  # fmt: skip
+    assert losses[0] < losses[1]
+    before, after = (training.classifier.probabilities(test) for training in (plain, calibrated))
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.999
+
+
+def test_the_threshold_rejects_two_in_a_hundred_of_the_validation_images(trained):
+    images = trained.images.part("validation").images
+    best = trained.classifier.probabilities(images).max(axis=1)
+    assert 0 < (best < trained.classifier.reject_below).mean() <= 0.03
+
+
+def test_scores_are_those_of_the_model_in_inference_mode(digits, monkeypatch):
+    monkeypatch.setattr("tinysight.training._calibrate", lambda model, images: None)
     settings = replace(SMALL, dropout=0.5, epochs=1)
     training = train(digits, settings)
     validation = training.images.part("validation")

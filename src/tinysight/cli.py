@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from . import __version__, display
-from .errors import PictureError, SettingsError, TinysightError
+from .errors import SettingsError, TinysightError
 from .settings import (
     APIS,
     AUGMENTATIONS,
@@ -35,11 +35,9 @@ from .settings import (
 )
 
 if TYPE_CHECKING:
-    from .classifier import Classifier, Prediction
     from .images import ImageSet
 
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
-PICTURES_AT_A_TIME = 256
 
 app = typer.Typer(
     name="tinysight",
@@ -136,6 +134,9 @@ def train(
     schedule: Annotated[
         str | None, typer.Option(help=f"{', '.join(SCHEDULES)} learning rate; default: by recipe.")
     ] = None,
+    outliers: Annotated[
+        float | None, typer.Option(help="Pictures of no class added, as a share; default: by recipe.")
+    ] = None,
     augment: Annotated[
         str | None,
         typer.Option(help=f"Random changes while training: {', '.join(AUGMENTATIONS)}; default: by recipe."),
@@ -171,7 +172,8 @@ def train(
         recipe=recipe, api=api, hidden=_parse_hidden(hidden), dropout=dropout, dropout_position=dropout_position,
         input_dropout=input_dropout, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
         schedule=schedule, weight_decay=weight_decay, label_smoothing=label_smoothing, adversarial=adversarial,
-        ema_momentum=ema_momentum, augment=augment, flip=flip, patience=patience, validation=validation, seed=seed,
+        ema_momentum=ema_momentum, outliers=outliers, augment=augment, flip=flip, patience=patience,
+        validation=validation, seed=seed,
     )  # fmt: skip
     size = _parse_size(image_size)
     if len(size) != 2:
@@ -291,9 +293,17 @@ def evaluate(
 
 @app.command()
 def predict(
-    classifier: ClassifierArgument,
-    pictures: Annotated[list[str], typer.Argument(metavar="PICTURE…", help="Files or folders; - is standard input.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[CLASSIFIER] PICTURE…",
+            help="Files, folders, ZIP archives or patterns; - is standard input. A first one that ends in .onnx is the "
+            "classifier; without one, the classifier of digits that comes with Tinysight.",
+        ),
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 1,
+    reject: Annotated[bool, typer.Option("--reject", help="Mark what is probably of no class.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Draw each picture as the network sees it.")] = False,
     output_format: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
 ) -> int:
     """Name what is in pictures.
@@ -302,62 +312,28 @@ def predict(
     """
     check_choice("format", output_format, display.PREDICTION_FORMATS)
     from .classifier import Classifier
+    from .predicting import predict_sources
 
+    named = pictures[0] if pictures[0].endswith(".onnx") else None
+    names = pictures[1:] if named else pictures
+    if not names:
+        raise SettingsError("no picture is named; expected one after the classifier")
     failures: list[str] = []
     done = 0
 
-    def counted() -> Iterator[list["Prediction"]]:
+    def counted() -> Iterator[Any]:
         nonlocal done
-        for batch in _predict_in_batches(Classifier.load(classifier), pictures, top, failures):
-            done += len(batch)
-            yield batch
+        classifier = Classifier.load(named) if named else Classifier.pretrained()
+        for predictions, framed in predict_sources(classifier, names, top, failures.append):
+            done += len(predictions)
+            yield predictions, framed
 
-    display.show_predictions(counted(), output_format)
+    display.show_predictions(counted(), output_format, reject, show)
     for failure in failures:
         _complain(failure)
     if failures:
         return DONE_IN_PART if done else FAILED
     return DONE
-
-
-def _predict_in_batches(
-    classifier: "Classifier", pictures: list[str], top: int, failures: list[str]
-) -> Iterator[list["Prediction"]]:
-    """Predict a few pictures at a time, and note a line for each that cannot be read."""
-    sources, framed = [], []
-    for name in _expanded(pictures, failures):
-        try:
-            framed.append(classifier.frame(_standard_input() if name == "-" else name))
-            sources.append(name)
-        except PictureError as error:
-            failures.append(str(error) if name != "-" else f"standard input: {str(error).partition(': ')[2]}")
-        if len(framed) == PICTURES_AT_A_TIME:
-            yield classifier.predict_framed(sources, framed, top)
-            sources, framed = [], []
-    if framed:
-        yield classifier.predict_framed(sources, framed, top)
-
-
-def _standard_input() -> bytes:
-    from .pixels import MAX_FILE_BYTES
-
-    if sys.stdin is None:
-        raise PictureError("standard input: it is closed")
-    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
-
-
-def _expanded(names: list[str], failures: list[str]) -> Iterator[str]:
-    """Replace each folder by the pictures below it."""
-    from .folders import pictures_below
-
-    for name in names:
-        if name == "-" or not os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
-            yield name
-            continue
-        below = pictures_below(Path(name))
-        if not below:
-            failures.append(f"{name}: no pictures in this folder")
-        yield from map(str, below)
 
 
 @app.command()

@@ -16,10 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .classifier import Prediction
     from .downloads import Progress as ReportProgress
     from .evaluation import Evaluation
     from .images import ImageSet
+    from .pixels import Framed
     from .training import EpochResult, Training
 
 MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
@@ -176,34 +180,65 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         _print_table(matrix)
 
 
-def show_predictions(batches: "Iterable[Sequence[Prediction]]", output_format: str) -> None:
-    """Print predictions: as a table for people, as one JSON object a line, or as CSV."""
-    if output_format == "table" and out.is_terminal:
+def show_predictions(
+    batches: "Iterable[tuple[Sequence[Prediction], Sequence[Framed]]]", output_format: str, reject: bool, show: bool
+) -> None:
+    """Print predictions: as a table for people, as one JSON object a line, or as CSV.
+
+    Args:
+        batches: Some predictions at a time, with the pictures as the network sees them.
+        output_format: One of `PREDICTION_FORMATS`.
+        reject: Whether a table says ``none`` where a prediction is to be rejected.
+        show: Whether each picture is drawn, on standard error where that is not part of a table.
+    """
+    if output_format == "table" and out.is_terminal and not show:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("picture", overflow="fold", min_width=20)
         table.add_column("class", no_wrap=True)
         table.add_column("probability", justify="right", no_wrap=True)
         table.add_column("then", style="dim")
         table.add_column("note", style="dim")
-        for batch in batches:
-            for prediction in batch:
-                table.add_row(Text(prediction.source), *(Text(cell) for cell in _cells(prediction)))
+        for predictions, _ in batches:
+            for prediction in predictions:
+                table.add_row(Text(prediction.source), *(Text(cell) for cell in _cells(prediction, reject)))
         _print_table(table)
         return
     is_first = True
-    for batch in batches:
-        for prediction in batch:
-            sys.stdout.write(_line(prediction, output_format, is_first))
+    for predictions, framed in batches:
+        for prediction, picture in zip(predictions, framed, strict=True):
+            if show:
+                sys.stdout.flush()
+                (out if output_format == "table" else err).print(_drawn(picture.pixels))
+            sys.stdout.write(_line(prediction, output_format, is_first, reject))
             is_first = False
         sys.stdout.flush()
 
 
-def _cells(prediction: "Prediction") -> tuple[str, str, str, str]:
+def _drawn(pixels: "NDArray[np.uint8]") -> Text:
+    """Draw pixels as half blocks, two rows a line: in grey or colour where the terminal can, else as letters."""
+    levels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
+    text = Text()
+    for top in range(0, len(levels), 2):
+        rows = levels[top : top + 2]
+        for upper, lower in zip(rows[0], rows[-1], strict=True):
+            if out.color_system:
+                colours = [f"rgb({red},{green},{blue})" for red, green, blue in (upper.tolist(), lower.tolist())]
+                text.append("▀", f"{colours[0]} on {colours[1]}")
+            else:
+                text.append(" .:-=+*#%@"[int(upper.mean() + lower.mean()) * 9 // 510])
+        text.append("\n")
+    return text
+
+
+def _cells(prediction: "Prediction", reject: bool) -> tuple[str, str, str, str]:
     runners_up = ", ".join(f"{class_name} {percent(share)}" for class_name, share in prediction.ranking[1:])
+    if reject and prediction.is_rejected:
+        guess = f"{prediction.class_name} is the best guess, at {percent(prediction.probability)}"
+        return "none", "", runners_up, "; ".join(filter(None, (guess, prediction.note)))
     return prediction.class_name, percent(prediction.probability), runners_up, prediction.note
 
 
-def _line(prediction: "Prediction", output_format: str, is_first: bool) -> str:
+def _line(prediction: "Prediction", output_format: str, is_first: bool, reject: bool) -> str:
     if output_format == "json":
         return json.dumps(_as_dict(prediction), ensure_ascii=False) + "\n"
     if output_format == "csv":
@@ -211,16 +246,18 @@ def _line(prediction: "Prediction", output_format: str, is_first: bool) -> str:
         writer = csv.writer(buffer, lineterminator="\n")
         if is_first:
             numbers = ["", *(f"_{rank}" for rank in range(2, len(prediction.ranking) + 1))]
-            writer.writerow(["picture", *(name for n in numbers for name in (f"class{n}", f"probability{n}")), "note"])
-        figures = [value for class_name, share in prediction.ranking for value in (class_name, f"{share:.6f}")]
-        writer.writerow([prediction.source, *figures, prediction.note])
+            figures = [name for n in numbers for name in (f"class{n}", f"probability{n}")]
+            writer.writerow(["picture", *figures, "rejected", "note"])
+        values = [value for class_name, share in prediction.ranking for value in (class_name, f"{share:.6f}")]
+        writer.writerow([prediction.source, *values, int(prediction.is_rejected), prediction.note])
         return buffer.getvalue()
-    return "\t".join((prediction.source, *_cells(prediction))).rstrip("\t") + "\n"
+    return "\t".join((prediction.source, *_cells(prediction, reject))).rstrip("\t") + "\n"
 
 
 def _as_dict(prediction: "Prediction") -> dict[str, object]:
     ranking = [{"class": class_name, "probability": round(share, 6)} for class_name, share in prediction.ranking]
-    return {"picture": prediction.source, **ranking[0], "ranking": ranking, "note": prediction.note}
+    ending = {"ranking": ranking, "rejected": prediction.is_rejected, "note": prediction.note}
+    return {"picture": prediction.source, **ranking[0], **ending}
 
 
 def _print_table(table: Table) -> None:

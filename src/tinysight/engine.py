@@ -59,7 +59,11 @@ def build_optimizer(settings: TrainingSettings, num_steps: int) -> keras.optimiz
 
 
 def compile_training(
-    model: keras.Model, averaged: keras.Model, settings: TrainingSettings, num_steps: int
+    model: keras.Model,
+    averaged: keras.Model,
+    settings: TrainingSettings,
+    num_steps: int,
+    outliers: NDArray[np.uint8] | None = None,
 ) -> Callable[[Chunk, NDArray[np.int32], int], None]:
     """Return a function that trains on a chunk in an order, ``(steps, batch_size)``, with a seed for what is drawn.
 
@@ -68,6 +72,7 @@ def compile_training(
         averaged: Where the moving average of its weights goes; the same network where none is wanted.
         settings: How to train it, with every default filled in.
         num_steps: Steps in the whole training, for the schedule.
+        outliers: uint8 ``(num_outliers, *image_shape)``, from which `settings.outliers` takes some at each step.
     """
     optimizer = build_optimizer(settings, num_steps)
     optimizer.build(model.trainable_variables)
@@ -78,10 +83,15 @@ def compile_training(
         return FINAL_AMOUNT + (1 - FINAL_AMOUNT) * tf.minimum(left / FINAL_SHARE, 1.0)
 
     augmentation, momentum = settings.augmentation, settings.ema_momentum
+    others = tf.constant([] if outliers is None else outliers)
+    num_others = 0 if outliers is None else round((settings.batch_size or 1) * (settings.outliers or 0.0))
 
     def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: list[tf.Tensor]) -> None:
-        batch = augment(tf.gather(images, rows), augmentation, seed, amount(optimizer.iterations))
-        targets = tf.one_hot(tf.gather(labels, rows), num_classes)
+        batch, targets = tf.gather(images, rows), tf.one_hot(tf.gather(labels, rows), num_classes)
+        if num_others:
+            batch = tf.concat([batch, tf.gather(others, _draw_rows(num_others, others.shape[0], seed))], axis=0)
+            targets = tf.concat([targets, tf.fill([num_others, num_classes], 1 / num_classes)], axis=0)
+        batch = augment(batch, augmentation, seed, amount(optimizer.iterations))
         with tf.GradientTape() as tape:
             probabilities = _forward_in_training(model, batch, settings.input_dropout, seed)
             loss = keras.losses.categorical_crossentropy(
@@ -106,6 +116,12 @@ def compile_training(
     return lambda chunk, order, seed: train_on(
         tf.constant(chunk.images), tf.constant(chunk.labels), tf.constant(order), tf.constant(seed, tf.int32)
     )
+
+
+def _draw_rows(num_rows: int, end: int, seed: list[tf.Tensor]) -> tf.Tensor:
+    """Draw numbers from 0 up to `end`, which is excluded."""
+    share = tf.random.stateless_uniform([num_rows], [seed[0] + 1, seed[1]], alg="threefry")
+    return tf.cast(share * end, tf.int32)
 
 
 def _forward_in_training(model: keras.Model, x: tf.Tensor, input_dropout: float, seed: list[tf.Tensor]) -> tf.Tensor:

@@ -67,6 +67,18 @@ def frame_bitmap(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[
     return _centred(np.asarray(scaled, dtype=np.float64) / 255, height, width)
 
 
+def place_strokes(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Place light strokes on black, wherever in a bitmap of any size they are, as `frame_ink` places a character.
+
+    Args:
+        bitmap: uint8 ``(rows, columns)``, 0 where there is no ink; not all of it.
+        height: Rows of the result.
+        width: Columns of the result.
+    """
+    strength, _ = _cropped(bitmap / 255, bitmap > 0)
+    return _centred(_scaled(strength, round(min(height, width) * BOX_SHARE)), height, width)
+
+
 def is_framed(grey: NDArray[np.uint8], height: int, width: int) -> bool:
     """Tell whether a picture of the right size is placed already: black at its edge and its mass in the middle."""
     if grey.shape != (height, width) or not grey.any():

@@ -64,7 +64,13 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none"},
     "accurate": {"learning_rate": 0.002, "schedule": "one-cycle"},
-    "robust": {"learning_rate": 0.002, "schedule": "one-cycle", "dropout": 0.1, "augment": "strangers"},
+    "robust": {
+        "learning_rate": 0.002,
+        "schedule": "one-cycle",
+        "dropout": 0.1,
+        "augment": "strangers",
+        "outliers": 0.25,
+    },
     "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant", "augment": "none"},
 }
 # `accurate` either never shows the same image twice, or looks around each image, which takes longer an epoch.
@@ -137,6 +143,8 @@ class TrainingSettings:
             which they change most (virtual adversarial training); root of the mean square of the pixels' changes.
         ema_momentum: Above 0, the classifier's weights are a moving average of the network's; this share of the
             average stays at each step.
+        outliers: So many pictures of no class, as a share of the images, are drawn and added to each step; the network
+            learns to find all classes alike in them.
         augment: How images are changed at random while they train, a key of `AUGMENTATIONS`.
         flip: Whether left and right are swapped in half of the images while they train.
         patience: Stop after so many epochs in a row without a higher validation accuracy; None: never.
@@ -162,6 +170,7 @@ class TrainingSettings:
     label_smoothing: float = 0.0
     adversarial: float | None = None
     ema_momentum: float = 0.0
+    outliers: float | None = None
     augment: str | None = None
     flip: bool = False
     patience: int | None = None
@@ -186,6 +195,7 @@ class TrainingSettings:
             "label_smoothing": (0, 0.99),
             "adversarial": (0, 1),
             "ema_momentum": (0, 0.999999),
+            "outliers": (0, 10),
             "patience": (1, 100_000),
             "epochs": (1, 100_000),
             "batch_size": (1, 65_536),
@@ -217,7 +227,7 @@ class TrainingSettings:
         batch_size = min(batch_size, num_training_images)
         epochs = settings.epochs or suggested_epochs(num_training_images, batch_size, LENGTHS[length])
         position = default_dropout_position(self.api)
-        defaults = {"dropout": 0.0, "dropout_position": position, "adversarial": 0.0}
+        defaults = {"dropout": 0.0, "dropout_position": position, "adversarial": 0.0, "outliers": 0.0}
         return settings._filled_from(defaults, batch_size=batch_size, epochs=epochs)
 
     def _filled_from(self, defaults: Mapping[str, Any], **changes: Any) -> "TrainingSettings":

@@ -12,11 +12,13 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration import fit_temperature, reject_threshold
 from .chunks import ShuffledChunks
 from .classifier import Classifier
 from .images import ImageSet, leading_bytes
 from .modelfile import FORMAT, build_graph
 from .models import BUILDERS
+from .outliers import draw_outliers
 from .settings import TrainingSettings, default_dropout_position
 from .splits import split_images
 
@@ -24,6 +26,7 @@ import keras  # isort: skip - after models, which keeps what TensorFlow prints w
 import tensorflow as tf  # isort: skip
 from .engine import batches, compile_scoring, compile_training  # isort: skip
 
+NUM_OUTLIERS = 8_000  # drawn once; augmentation makes more of them
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to know them again: 1 MB
 
 
@@ -98,6 +101,7 @@ def train(
         settings.dropout_position or default_dropout_position(settings.api),
     )  # fmt: skip
     history, best_epoch, was_stopped = _fit(model, images, settings, on_epoch, should_stop)
+    _calibrate(model, images)
     classifier = to_classifier(model, images, settings)
     return Training(classifier, model, history, best_epoch, settings, images, was_stopped)
 
@@ -124,7 +128,19 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         metadata["training_hashes"] = b64encode(leading.astype(">u4").tobytes()).decode()
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
     classifier = Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
-    return classifier.with_metadata(parity=measure_parity(model, classifier, images.part("test").images))
+    return classifier.with_metadata(
+        parity=measure_parity(model, classifier, images.part("test").images),
+        reject_below=reject_threshold(classifier.probabilities(images.part("validation").images)),
+    )
+
+
+def _calibrate(model: keras.Model, images: ImageSet) -> None:
+    """Divide the last layer's weights by the temperature that suits the validation images best; no class changes."""
+    validation = images.part("validation")
+    scores = [model(batch / np.float32(255), training=False) for batch in batches(validation.images)]
+    temperature = fit_temperature(np.concatenate(scores), validation.labels)
+    last = [layer for layer in model.layers if layer.weights][-1]
+    last.set_weights([weights / np.float32(temperature) for weights in last.get_weights()])
 
 
 def measure_parity(model: keras.Model, classifier: Classifier, images: NDArray[np.uint8]) -> dict[str, float]:
@@ -159,7 +175,11 @@ def _fit(
     if settings.ema_momentum:
         averaged = keras.models.clone_model(model)
         averaged.set_weights(model.get_weights())
-    train_on = compile_training(model, averaged, settings, epochs * chunks.num_chunks * chunks.steps)
+    outliers = None
+    if settings.outliers:
+        examples = images.images[np.sort(rng.choice(training_rows, min(1_000, len(training_rows)), replace=False))]
+        outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
+    train_on = compile_training(model, averaged, settings, epochs * chunks.num_chunks * chunks.steps, outliers)
     score = compile_scoring(averaged)
     history: list[EpochResult] = []
     kept = BestEpoch(len(validation_rows))

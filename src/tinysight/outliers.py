@@ -1,0 +1,116 @@
+"""Draws pictures that are of no class, for a network to learn when not to be sure; knows no network and no files.
+
+Scribbles, blobs, noise, and pieces and mixtures of the training images themselves. None of them comes from a real set,
+so that how well others are told apart can still be measured.
+
+Source for training with such pictures: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep Anomaly Detection with Outlier
+Exposure", https://arxiv.org/abs/1812.04606.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from .ink import place_strokes
+
+CANVAS = 96  # pixels; scribbles are drawn on that and scaled down
+NUM_STROKES = (1, 5)
+NUM_POINTS = (2, 7)  # of a stroke, before it is rounded
+ROUNDINGS = 3  # corners cut so often that a line of points becomes a curve
+
+
+def draw_outliers(images: NDArray[np.uint8], num_outliers: int, seed: int) -> NDArray[np.uint8]:
+    """Draw pictures of no class, equally many of each kind, in random order.
+
+    Args:
+        images: uint8 ``(num_images, height, width)`` or ``(…, 3)``, of the classes.
+        num_outliers: How many to draw.
+        seed: Equal ones give equal pictures.
+
+    Returns:
+        uint8 ``(num_outliers, *image_shape)``.
+    """
+    rng = np.random.default_rng(seed)
+    shape = images.shape[1:]
+    kinds = (_scribble, _scribble, _blob, _noise)
+    outliers = np.empty((num_outliers, *shape), np.uint8)
+    for number in range(num_outliers):
+        kind = rng.integers(len(kinds) + 2)
+        if kind < len(kinds):
+            drawn = kinds[kind](shape[0], shape[1], rng)
+            outliers[number] = drawn if len(shape) == 2 else drawn[..., None]
+        else:
+            first, second = images[rng.integers(len(images), size=2)]
+            outliers[number] = _mixture(first, second, rng)
+    return outliers
+
+
+def _scribble(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A few curves and straight strokes, as in a letter of no alphabet."""
+    canvas = Image.new("L", (CANVAS, CANVAS))
+    pen = ImageDraw.Draw(canvas)
+    thickness = int(rng.integers(3, 16))
+    for _ in range(rng.integers(*NUM_STROKES)):
+        points = rng.uniform(0.1, 0.9, (rng.integers(*NUM_POINTS), 2)) * CANVAS
+        if rng.random() < 0.7:
+            points = _rounded(points)
+        pen.line([tuple(point) for point in points.tolist()], fill=255, width=thickness, joint="curve")
+    return place_strokes(np.asarray(canvas), height, width)
+
+
+def _rounded(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut the corners of a line of points, again and again.
+
+    Source: G. Chaikin, "An algorithm for high-speed curve generation" (1974).
+    """
+    for _ in range(ROUNDINGS):
+        before, after = points[:-1], points[1:]
+        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
+        points = np.concatenate([points[:1], cut, points[-1:]])
+    return points
+
+
+def _blob(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A filled shape with a smooth outline, of one grey or patterned, in the box of a character or all over."""
+    coarse = rng.normal(size=(rng.integers(2, 6), rng.integers(2, 6))).astype(np.float32)
+    field = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), np.float64)
+    shape = ((field - np.quantile(field, rng.uniform(0.2, 0.8))) * rng.uniform(2, 20) + 0.5).clip(0, 1)
+    if rng.random() < 0.5:
+        shape = shape * (1 - rng.uniform(0, 0.8) * rng.random((height, width)))
+    levels = np.rint(shape * rng.uniform(100, 255)).astype(np.uint8)
+    return place_strokes(levels, height, width) if rng.random() < 0.5 and levels.any() else levels
+
+
+def _noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Single pixels: even, sparse or in rows; now and then nothing at all."""
+    pixels = rng.random((height, width))
+    kind = rng.integers(4)
+    if kind == 0:
+        pixels = (pixels < rng.uniform(0.02, 0.6)).astype(np.float64)
+    elif kind == 1:
+        pixels = pixels[:1].repeat(height, axis=0) if rng.random() < 0.5 else pixels[:, :1].repeat(width, axis=1)
+    elif kind == 2:
+        pixels = np.full((height, width), rng.random() * (rng.random() < 0.7))
+    return np.rint(pixels * 255).astype(np.uint8)
+
+
+def _mixture(first: NDArray[np.uint8], second: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Two images of classes made into none: laid over each other crosswise, negative, or only a corner of one."""
+    kind = rng.integers(4)
+    if kind == 0:
+        return np.asarray(255 - first)
+    if kind == 1:  # a turned one over the other
+        return np.maximum(first, np.rot90(second) if second.shape[0] == second.shape[1] else second[::-1])
+    if kind == 2:  # a quarter
+        rows, columns = first.shape[0] // 2, first.shape[1] // 2
+        result = np.zeros_like(first)
+        top, left = rng.integers(2, size=2) * (rows, columns)
+        result[top : top + rows, left : left + columns] = first[top : top + rows, left : left + columns]
+        return result
+    side = first.shape[1] // 2  # small and side by side
+    result = np.zeros_like(first)
+    top = first.shape[0] // 4
+    small = first[::2, ::2][: first.shape[0] // 2, :side], second[::2, ::2][: first.shape[0] // 2, :side]
+    result[top : top + len(small[0]), : small[0].shape[1]] = small[0]
+    result[top : top + len(small[1]), side : side + small[1].shape[1]] = small[1]
+    return result

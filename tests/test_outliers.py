@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from tinysight.outliers import draw_outliers
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (20, 30), (28, 28, 3)])
+def test_outliers_have_the_shape_of_the_images(shape):
+    images = np.random.default_rng(0).integers(0, 256, (10, *shape), dtype=np.uint8)
+    outliers = draw_outliers(images, 60, seed=1)
+    assert outliers.shape == (60, *shape)
+    assert outliers.dtype == np.uint8
+
+
+def test_the_seed_decides():
+    images = np.random.default_rng(0).integers(0, 256, (10, 28, 28), dtype=np.uint8)
+    np.testing.assert_array_equal(draw_outliers(images, 30, 5), draw_outliers(images, 30, 5))
+    assert (draw_outliers(images, 30, 5) != draw_outliers(images, 30, 6)).any()
+
+
+def test_no_outlier_is_an_image():
+    images = np.zeros((4, 28, 28), np.uint8)
+    images[:, 4:24, 12:16] = 255
+    outliers = draw_outliers(images, 200, 0)
+    assert not any((outlier == images[0]).all() for outlier in outliers)
+    assert len(np.unique(outliers.reshape(200, -1), axis=0)) > 100
