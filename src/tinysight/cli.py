@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import __version__, display
+from . import __version__, display, export_command
 from .errors import PictureError, SettingsError, TinysightError
 from .settings import (
     APIS,
@@ -358,6 +358,9 @@ def _expanded(names: list[str], failures: list[str]) -> Iterator[str]:
         if not below:
             failures.append(f"{name}: no pictures in this folder")
         yield from map(str, below)
+
+
+app.command()(export_command.export)
 
 
 @app.command()
