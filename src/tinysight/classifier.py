@@ -94,6 +94,11 @@ class Classifier:
         write_whole(Path(path), self._data)
 
     @property
+    def file_bytes(self) -> bytes:
+        """The classifier's file."""
+        return self._data
+
+    @property
     def training_hashes(self) -> NDArray[np.uint32]:
         """First four bytes of the SHA-256 of each image that trained it or chose its best epoch; empty if not told."""
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import __version__, display
+from . import __version__, display, export_command
 from .errors import SettingsError, TinysightError
 from .settings import (
     APIS,
@@ -334,6 +334,9 @@ def predict(
     if failures:
         return DONE_IN_PART if done else FAILED
     return DONE
+
+
+app.command()(export_command.export)
 
 
 @app.command()

@@ -40,40 +40,50 @@ def check_graph(data: bytes) -> None:
     """
     if data[4:8] == b"ORTM":  # how ONNX Runtime tells its own format, which it would prefer
         raise ValueError("not ONNX")
-    for field, value in _fields(memoryview(data), MODEL_FIELDS):
+    for field, value in read_fields(memoryview(data), MODEL_FIELDS):
         if field == MODEL_GRAPH:
-            _check_graph_fields(_message(value))
+            _check_graph_fields(as_message(value))
 
 
 def _check_graph_fields(graph: memoryview) -> None:
-    for field, value in _fields(graph, GRAPH_FIELDS):
+    for field, value in read_fields(graph, GRAPH_FIELDS):
         if field == GRAPH_NODE:
-            _check_node(_message(value))
+            _check_node(as_message(value))
         if field == GRAPH_INITIALIZER:
-            for tensor_field, _ in _fields(
-                _message(value), TENSOR_FIELDS | {TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION}
+            for tensor_field, _ in read_fields(
+                as_message(value), TENSOR_FIELDS | {TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION}
             ):
                 if tensor_field in (TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION):
                     raise ExternalData("weights kept elsewhere")
 
 
 def _check_node(node: memoryview) -> None:
-    for field, value in _fields(node, NODE_FIELDS):
-        if field == NODE_OPERATOR and bytes(_message(value)) not in OPERATORS:
+    for field, value in read_fields(node, NODE_FIELDS):
+        if field == NODE_OPERATOR and bytes(as_message(value)) not in OPERATORS:
             raise ForeignGraph("operator")
         if field == NODE_ATTRIBUTE:
-            for _ in _fields(_message(value), ATTRIBUTE_FIELDS):
+            for _ in read_fields(as_message(value), ATTRIBUTE_FIELDS):
                 pass
 
 
-def _message(value: memoryview | int) -> memoryview:
+def as_message(value: memoryview | int) -> memoryview:
+    """Return a field's value where a message, text or bytes are expected.
+
+    Raises:
+        ValueError: It is a number.
+    """
     if isinstance(value, int):
         raise ValueError("a number where a message is expected")
     return value
 
 
-def _fields(message: memoryview, allowed: frozenset[int]) -> Iterator[tuple[int, memoryview | int]]:
-    """Yield number and value of each field of a protobuf message, numbers as int and all else as bytes."""
+def read_fields(message: memoryview, allowed: frozenset[int]) -> Iterator[tuple[int, memoryview | int]]:
+    """Yield number and value of each field of a protobuf message, numbers as int and all else as bytes.
+
+    Raises:
+        ForeignGraph: There is a field that is not allowed.
+        ValueError: The bytes are not in protobuf's encoding.
+    """
     position = 0
     while position < len(message):
         key, position = _varint(message, position)

@@ -10,6 +10,7 @@ APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
 FRAMINGS = ("whole", "ink")
+EXPORT_FORMATS = ("page",)
 
 DEFAULT_HIDDEN = (784, 512)
 DEFAULT_IMAGE_SIZE = (28, 28)

@@ -1,0 +1,193 @@
+"""Writes a classifier as one HTML page that draws, frames and answers by itself; the page knows no server.
+
+The page is that of the service, whose files lie in `serving/page`; only where its answers come from differs. Its
+weights are 8-bit whole numbers with a scale for each output, a quarter of the size of the classifier's file.
+"""
+
+import hashlib
+import html
+import json
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .classifier import Classifier
+from .errors import OutputError, SettingsError
+from .files import write_whole
+from .weights import Layer, read_layers
+
+PAGE = files("tinysight") / "serving" / "page"
+STYLE_LINK = '<link rel="stylesheet" href="page/page.css">'
+SCRIPT_LINK = '<script type="module" src="page/page.js"></script>'
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
+MOST_WHOLE = 127  # of an 8-bit number with a sign; -128 is left out, so that the scale is the same on both sides
+NUM_PROBES = 256
+MAX_WEIGHTS = 32_000_000  # larger pages are slow to open and to answer in a browser
+
+
+@dataclass(frozen=True)
+class ExportedPage:
+    """What became of an export.
+
+    Attributes:
+        path: The page.
+        num_bytes: Its size.
+        num_same: On how many of `NUM_PROBES` random patterns 8-bit weights gave the classifier's own answer.
+    """
+
+    path: Path
+    num_bytes: int
+    num_same: int
+
+
+def check_page_path(path: Path, overwrite: bool) -> None:
+    """Refuse a path that cannot take the page, before anything is computed.
+
+    Raises:
+        OutputError: There is such a file and it is not to be replaced, or its folder is missing.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; expected a name for the page, such as {path / 'digits.html'}")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: is there already; --overwrite replaces it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}")
+
+
+def export_page(classifier: Classifier, path: str | Path, name: str = "", overwrite: bool = False) -> ExportedPage:
+    """Write a classifier as one HTML page, whole or not at all.
+
+    Args:
+        classifier: What answers in the page.
+        path: The page to write.
+        name: What the page calls the classifier; by default what it was trained on.
+        overwrite: Whether to replace a file that is there.
+
+    Raises:
+        OutputError: The page cannot be written, or is there already.
+        ModelFileError: The classifier's graph is not as Tinysight writes it.
+        SettingsError: The classifier is too large for a page.
+    """
+    path = Path(path)
+    check_page_path(path, overwrite)
+    layers = read_layers(classifier.file_bytes)
+    if sum(weights.size for weights, _ in layers) > MAX_WEIGHTS:
+        raise SettingsError(f"the classifier has more than {MAX_WEIGHTS:,} weights: too many for a page")
+    whole = [_to_whole(weights) for weights, _ in layers]
+    used: list[Layer] = [(w * scales, biases) for (w, scales), (_, biases) in zip(whole, layers, strict=True)]
+    stored = {
+        "class_names": list(classifier.class_names),
+        "framing": classifier.metadata["framing"],
+        "reject_below": classifier.reject_below,
+        "name": name or _trained_on(classifier),
+        "layers": [_packed(*one, biases) for one, (_, biases) in zip(whole, layers, strict=True)],
+    }
+    data = build_page(stored).encode()
+    write_whole(path, data)
+    return ExportedPage(path, len(data), _count_same(classifier, used))
+
+
+def build_page(stored: dict[str, Any]) -> str:
+    """Return the page's HTML with its style, scripts and `stored` classifier inside, allowed to load nothing."""
+    style = f"\n{_read('page.css')}"
+    script = f"\n{combine_scripts('exported')}"
+    policy = (
+        f"default-src 'none'; script-src {_hash_source(script)}; style-src {_hash_source(style)}; "
+        "img-src data: blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+    # In JSON < is only found in text, where it may as well be written by its number: then no text can end the script.
+    classifier = json.dumps(stored, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    inside = f'<script type="application/json" id="classifier">{classifier}</script>\n'
+    page = _read("index.html")
+    page = page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{_policy_tag(policy)}')
+    page = page.replace(STYLE_LINK, f"<style>{style}</style>")
+    return page.replace(SCRIPT_LINK, "").replace("</body>", f'{inside}<script type="module">{script}</script>\n</body>')
+
+
+def _policy_tag(policy: str) -> str:
+    return f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy, quote=False)}">'
+
+
+def combine_scripts(start: str) -> str:
+    """Return a script with all that it imports before it, as one script without imports and exports.
+
+    The scripts of the page share no names at their top, so that they can stand one behind the other.
+    """
+    done: list[str] = []
+    parts: list[str] = []
+
+    def add(name: str) -> None:
+        if name in done:
+            return
+        done.append(name)
+        text = _read(f"{name}.js")
+        for needed in IMPORT.findall(text):
+            add(needed)
+        parts.append(re.sub(r"^export ", "", IMPORT.sub("", text), flags=re.MULTILINE))
+
+    add(start)
+    return "\n".join(parts)
+
+
+def _read(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+def _hash_source(text: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _trained_on(classifier: Classifier) -> str:
+    data = classifier.metadata.get("data")
+    return str(data.get("name", "")) if isinstance(data, dict) else ""
+
+
+def _to_whole(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return weights ``(inputs, outputs)`` as whole numbers -127…127, and the scale of each output."""
+    scales = np.abs(weights).max(axis=0) / np.float32(MOST_WHOLE)
+    scales[scales == 0] = 1
+    return np.rint(weights / scales).astype(np.int8), scales.astype(np.float32)
+
+
+def _packed(whole: NDArray[np.int8], scales: NDArray[np.float32], biases: NDArray[np.float32]) -> dict[str, Any]:
+    inputs, outputs = whole.shape
+    rows = np.ascontiguousarray(whole.T)
+    texts = (b64encode(array.tobytes()).decode() for array in (rows, scales.astype("<f4"), biases.astype("<f4")))
+    return {"inputs": inputs, "outputs": outputs, **dict(zip(("weights", "scales", "biases"), texts, strict=True))}
+
+
+def _count_same(classifier: Classifier, layers: list[Layer]) -> int:
+    """Count on how many smooth random patterns, the same each time, layers give the classifier's own answer."""
+    shape = classifier.framing.image_shape
+    rng = np.random.default_rng(0)
+    coarse = rng.random((NUM_PROBES, -(-shape[0] // 4), -(-shape[1] // 4), *shape[2:])) ** 4
+    patterns = coarse.repeat(4, axis=1).repeat(4, axis=2)[:, : shape[0], : shape[1]]
+    images = np.rint(patterns * 255).astype(np.uint8)
+    own = classifier.probabilities(images).argmax(axis=1)
+    return int((run_layers(layers, images).argmax(axis=1) == own).sum())
+
+
+def run_layers(layers: list[Layer], images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the probabilities of dense layers with ReLU between them, as the page computes them.
+
+    Args:
+        layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each.
+        images: uint8 ``(num_images, *image_shape)``.
+
+    Returns:
+        float32 ``(num_images, num_classes)``.
+    """
+    values = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+    for number, (weights, biases) in enumerate(layers, 1):
+        values = values @ weights + biases
+        if number < len(layers):
+            values = np.maximum(values, 0)
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities

@@ -1,0 +1,44 @@
+// Makes a picture of any size the network's input; does not know files, classes or weights. Follows pixels.py.
+
+import { frameInk } from "./ink.js";
+import { asChannel, asGrey } from "./pixels.js";
+import { BILINEAR, resize, roundEven } from "./resizing.js";
+import { edgeOf, mean } from "./statistics.js";
+
+const ANEW = "framed anew: its ink was not light on dark, in MNIST's place";
+
+// Returns {pixels, note, fault}: uint8 pixels, how they were framed, and why they cannot show a class.
+export function framePicture(picture, framing) {
+  const { method, height, width, channels } = framing;
+  const isRight = picture.width === width && picture.height === height && picture.isGrey === (channels === 1);
+  const note = isRight ? "" : `framed from ${picture.width}×${picture.height} ${picture.isGrey ? "grey" : "colour"}`;
+  if (method === "ink") {
+    const grey = asGrey(picture);
+    const { pixels, fault } = frameInk(grey, height, width);
+    const isAnew = isRight && pixels.some((level, i) => level !== grey.values[i]);
+    return { pixels: channels === 1 ? pixels : interleaved([pixels, pixels, pixels]), note: isAnew ? ANEW : note, fault };
+  }
+  const grids = channels === 1 ? [asGrey(picture)] : [0, 1, 2].map((channel) => asChannel(picture, channel));
+  return { pixels: interleaved(grids.map((grid) => fitWhole(grid, height, width))), note, fault: "" };
+}
+
+function interleaved(planes) {
+  const count = planes.length;
+  return Uint8Array.from({ length: count * planes[0].length }, (_, i) => planes[i % count][Math.floor(i / count)]);
+}
+
+// Scales a grid to fit with its aspect kept; the rest takes its edge's mean.
+function fitWhole(grid, height, width) {
+  if (grid.rows === height && grid.columns === width) return Uint8Array.from(grid.values);
+  const scale = Math.min(width / grid.columns, height / grid.rows);
+  const rows = Math.max(1, roundEven(grid.rows * scale));
+  const columns = Math.max(1, roundEven(grid.columns * scale));
+  const fitted = resize(grid, rows, columns, BILINEAR, (value) => Math.round(Math.min(255, Math.max(0, value))));
+  const framed = new Uint8Array(height * width).fill(roundEven(mean(edgeOf(fitted))));
+  const top = Math.floor((height - rows) / 2);
+  const left = Math.floor((width - columns) / 2);
+  for (let row = 0; row < rows; row++) {
+    framed.set(fitted.values.subarray(row * columns, (row + 1) * columns), (top + row) * width + left);
+  }
+  return framed;
+}

@@ -1,0 +1,28 @@
+// Answers with the network inside the page; sends nothing anywhere, and does not know how answers are shown.
+
+import { framePicture } from "./framing.js";
+import { Network } from "./network.js";
+import { readPicture } from "./pixels.js";
+
+export class LocalClassifier {
+  // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, name and layers.
+  constructor(stored) {
+    this.stored = stored;
+    this.network = new Network(stored.layers);
+  }
+
+  async describe() {
+    return this.stored;
+  }
+
+  // Returns {class_name, probability, ranking, is_rejected, note, pixels}, as the service does.
+  async predict(file, top = 1) {
+    const picture = await readPicture(file);
+    const { pixels, note, fault } = framePicture(picture, this.stored.framing);
+    const probabilities = this.network.probabilities(pixels);
+    const ranking = this.stored.class_names.map((class_name, index) => ({ class_name, probability: probabilities[index] }));
+    ranking.sort((one, other) => other.probability - one.probability);
+    const is_rejected = fault !== "" || ranking[0].probability < this.stored.reject_below;
+    return { ...ranking[0], ranking: ranking.slice(0, top), is_rejected, note: fault || note, pixels };
+  }
+}

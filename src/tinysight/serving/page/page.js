@@ -1,0 +1,6 @@
+// Starts the page with answers from the service that serves it; does not know how it looks or what is drawn.
+
+import { openPage } from "./opening.js";
+import { Service } from "./service.js";
+
+openPage(new Service());

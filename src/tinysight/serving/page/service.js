@@ -1,0 +1,32 @@
+// Asks the service over HTTP what is in a picture; does not know how the picture was made or how answers are shown.
+
+export class KeyNeeded extends Error {}
+
+export class Service {
+  constructor() {
+    this.key = ""; // in memory only: gone with the page
+  }
+
+  async describe() {
+    return await (await this.send("classifier", {})).json();
+  }
+
+  // Returns {class_name, probability, ranking, is_rejected, note, pixels}, pixels being a Uint8Array.
+  async predict(picture, top, signal) {
+    const options = { method: "POST", body: picture, signal };
+    const response = await this.send(`predict?top=${top}&pixels=true`, options);
+    const [prediction] = (await response.json()).predictions;
+    return { ...prediction, pixels: Uint8Array.from(atob(prediction.pixels), (byte) => byte.charCodeAt(0)) };
+  }
+
+  async send(path, options) {
+    const headers = this.key ? { Authorization: `Bearer ${this.key}` } : {};
+    const response = await fetch(path, { ...options, headers }).catch((error) => {
+      throw error.name === "AbortError" ? error : new Error("The service does not answer; is it still running?");
+    });
+    if (response.ok) return response;
+    const said = await response.json().catch(() => ({}));
+    const message = said.error || `The service answered with status ${response.status}`;
+    throw response.status === 401 ? new KeyNeeded(message) : new Error(message);
+  }
+}

@@ -1,0 +1,63 @@
+// Computes medians, percentiles, least squares and sums of grids {rows, columns, values}; does not know what they mean.
+
+// Returns a percentile as NumPy does, with what lies between two values interpolated.
+export function percentile(values, percent) {
+  const sorted = Float64Array.from(values).sort();
+  const place = ((sorted.length - 1) * percent) / 100;
+  const below = Math.floor(place);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+}
+
+export function median(values) {
+  return percentile(values, 50);
+}
+
+export function sum(values) {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
+export function mean(values) {
+  return sum(values) / values.length;
+}
+
+// Returns the values along a grid's four sides, its corners twice.
+export function edgeOf({ rows, columns, values }) {
+  const edge = [];
+  for (let column = 0; column < columns; column++) edge.push(values[column], values[(rows - 1) * columns + column]);
+  for (let row = 0; row < rows; row++) edge.push(values[row * columns], values[(row + 1) * columns - 1]);
+  return edge;
+}
+
+export function centreOfMass({ rows, columns, values }) {
+  let [total, row, column] = [0, 0, 0];
+  for (let y = 0; y < rows; y++) {
+    for (let x = 0; x < columns; x++) {
+      const weight = values[y * columns + x];
+      total += weight;
+      row += weight * y;
+      column += weight * x;
+    }
+  }
+  return { row: row / total, column: column / total };
+}
+
+// Returns x with A x = b for a small symmetric A, by elimination; unknowns that are not determined become 0.
+export function solve(matrix, right) {
+  const rows = matrix.map((row, number) => [...row, right[number]]);
+  const size = rows.length;
+  for (let pivot = 0; pivot < size; pivot++) {
+    let best = pivot;
+    for (let row = pivot; row < size; row++) if (Math.abs(rows[row][pivot]) > Math.abs(rows[best][pivot])) best = row;
+    [rows[pivot], rows[best]] = [rows[best], rows[pivot]];
+    if (Math.abs(rows[pivot][pivot]) < 1e-9) continue;
+    for (let row = 0; row < size; row++) {
+      if (row === pivot) continue;
+      const factor = rows[row][pivot] / rows[pivot][pivot];
+      for (let column = pivot; column <= size; column++) rows[row][column] -= factor * rows[pivot][column];
+    }
+  }
+  return rows.map((row, i) => (Math.abs(row[i]) < 1e-9 ? 0 : row[size] / row[i]));
+}
