@@ -54,7 +54,7 @@ def _time_parts(result: Result) -> str:
     parts = [_time_part(result, goal) for goal in result["options"]]
     versions = "; ".join(
         f"{NAMES[peer]}: " + ", ".join(f"{package} {version}" for package, version in packages.items())
-        for peer, packages in result["versions"].items()
+        for peer, packages in result["peers"].items()
     )
     return "\n".join([*parts, f"![Seconds of each program]({PLOT.relative_to(FOLDER)})\n\n{versions}.\n"])
 
@@ -72,8 +72,9 @@ def _time_part(result: Result, goal: str) -> str:
     own = _seconds(result, "tinysight", goal)
     for name, runs in result["runs"].items():
         times, notes = _seconds(result, name, goal), list(dict.fromkeys(run[goal]["note"] for run in runs))
-        over = "over " if any(note.startswith("missed") for note in notes) else ""
-        ratio = over + _spread([time / mine for time, mine in zip(times, own, strict=True)])
+        missed = [note.startswith("missed") for note in notes]
+        over = "over " if any(missed) else ""
+        ratio = "–" if all(missed) else over + _spread([time / mine for time, mine in zip(times, own, strict=True)])
         lines.append(
             f"| {NAMES[name]} | {_spread(times)} | {1 if name == 'tinysight' else ratio} | {'; '.join(notes)} |"
         )
@@ -136,7 +137,8 @@ def _accuracy_part(result: Result) -> str:
     lines = [
         "## Accuracy on the test images\n",
         "The network is always 784–512–10 with 1,022,490 weights; mean ± standard deviation over the seeds 0, 1, …; "
-        "everything was chosen on validation images; `python -m benchmarks accuracy`.\n",
+        "everything was chosen on validation images; rows may be of different days and machines, the last of which "
+        "is named below; `python -m benchmarks accuracy`.\n",
         "| what | command | epochs | seconds | accuracy | each seed |",
         "|---|---|---|---|---|---|",
     ]

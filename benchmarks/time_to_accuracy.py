@@ -44,5 +44,5 @@ def measure(num_runs: int, goals: list[float], peers: list[str]) -> dict:
     return {
         "options": {str(goal): OPTIONS[goal] for goal in goals},
         "runs": runs,
-        "versions": {peer: processes.versions_in(python, PEERS[peer]) for peer, python in pythons.items()},
+        "peers": {peer: processes.versions_in(python, PEERS[peer]) for peer, python in pythons.items()},
     }
