@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_weights_are_read_as_they_were_written(classifier, trained):
 def test_the_page_holds_the_classifier_in_8_bits(page, classifier, trained):
     stored = stored_in(page)
     assert stored["class_names"] == list(classifier.class_names)
-    assert stored["framing"] == classifier.metadata["framing"]
+    assert stored["framing"] == asdict(classifier.framing)
     assert stored["reject_below"] == classifier.reject_below
     assert stored["name"] == "digits"
     images = np.asarray(trained.images.images)
@@ -80,9 +81,9 @@ def test_the_page_names_nothing_elsewhere(page):
 
 
 def test_names_cannot_break_out_of_the_page():
-    page = build_page({"class_names": ["</script><script>alert(1)</script>", "<!--<script>", "été"]})
+    page = build_page({"class_names": ["</script><script>alert(1)</script>", "<!--<script>", "été \ud800"]})
     assert "alert(1)</script>" not in page
-    assert stored_in(page)["class_names"] == ["</script><script>alert(1)</script>", "<!--<script>", "été"]
+    assert stored_in(page)["class_names"] == ["</script><script>alert(1)</script>", "<!--<script>", "été \ud800"]
 
 
 @pytest.mark.parametrize("start", ["page", "exported"])

@@ -46,7 +46,8 @@ export class Answers {
     const isRejected = answer.is_rejected && !isUnfinished;
     page.best.textContent = isRejected ? this.noneOfThese : answer.class_name;
     page.sure.textContent = this.surety(answer, isRejected);
-    page.note.textContent = isPicture || isRejected ? answer.note : "";
+    const isTelling = isPicture || (isRejected && !answer.note.startsWith("framed from")); // a drawing always is framed
+    page.note.textContent = isTelling ? answer.note : "";
     paintSeen(page.seen, this.framing, answer.pixels);
     page.seen.setAttribute("aria-label", `What the network sees, ${this.framing.width}×${this.framing.height} pixels`);
     this.fillBars(answer, isRejected);
