@@ -40,7 +40,7 @@ def test_light_rooms_load_nothing_heavy(room):
 
 
 def test_help_loads_nothing_heavy():
-    for command in ((), ("train",), ("evaluate",), ("predict",), ("summary",)):
+    for command in ((), ("train",), ("evaluate",), ("predict",), ("summary",), ("export",)):
         assert not run_cli(*command, "--help") & (HEAVY | {"numpy", "PIL", "onnxruntime"})
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .classifier import Classifier, Prediction
     from .errors import DataError, ModelFileError, OutputError, SettingsError, TinysightError
     from .evaluation import Evaluation, evaluate
+    from .export import export_page
     from .images import ImageSet, load_images
     from .models import functional, sequential
     from .runs import save_run
@@ -32,6 +33,7 @@ _ROOM_OF_NAME = {
     "Training": "training",
     "TrainingSettings": "settings",
     "evaluate": "evaluation",
+    "export_page": "export",
     "functional": "models",
     "load_images": "images",
     "save_run": "runs",
@@ -53,6 +55,7 @@ __all__ = [
     "TrainingSettings",
     "__version__",
     "evaluate",
+    "export_page",
     "functional",
     "load_images",
     "save_run",

@@ -9,7 +9,7 @@ import html
 import json
 import re
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
     used: list[Layer] = [(w * scales, biases) for (w, scales), (_, biases) in zip(whole, layers, strict=True)]
     stored = {
         "class_names": list(classifier.class_names),
-        "framing": classifier.metadata["framing"],
+        "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
         "name": name or _trained_on(classifier),
         "layers": [_packed(*one, biases) for one, (_, biases) in zip(whole, layers, strict=True)],
@@ -102,7 +102,7 @@ def build_page(stored: dict[str, Any]) -> str:
         "img-src data: blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"
     )
     # In JSON < is only found in text, where it may as well be written by its number: then no text can end the script.
-    classifier = json.dumps(stored, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    classifier = json.dumps(stored, separators=(",", ":")).replace("<", "\\u003c")
     inside = f'<script type="application/json" id="classifier">{classifier}</script>\n'
     page = _read("index.html")
     page = page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{_policy_tag(policy)}')

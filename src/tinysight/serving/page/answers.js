@@ -6,7 +6,10 @@ const ALL_SHOWN = 12; // so many classes are shown all, in their own order; of m
 const MOST_SHOWN = 8;
 const QUIET = 900; // milliseconds without a new answer before it is spoken
 
-const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
+function percent(share) {
+  if (share > 0.999) return "> 99.9 %"; // never quite sure
+  return `${(100 * share).toFixed(share < 0.0005 ? 0 : 1)} %`;
+}
 
 export class Answers {
   constructor(page, classifier) {
@@ -32,6 +35,8 @@ export class Answers {
     });
     this.page.bars.replaceChildren(...this.bars.map((bar) => bar.row));
     const longest = Math.max(...this.classNames.map((name) => name.length));
+    this.page.bars.classList.toggle("short", this.isFixed && longest <= 3);
+    this.page.bars.style.setProperty("--half", Math.ceil(this.top / 2));
     this.page.bars.style.setProperty("--class-width", `${Math.min(longest + 0.5, 13)}ch`);
   }
 
@@ -41,7 +46,8 @@ export class Answers {
     const isRejected = answer.is_rejected && !isUnfinished;
     page.best.textContent = isRejected ? this.noneOfThese : answer.class_name;
     page.sure.textContent = this.surety(answer, isRejected);
-    page.note.textContent = isPicture || isRejected ? answer.note : "";
+    const isTelling = isPicture || (isRejected && !answer.note.startsWith("framed from")); // a drawing always is framed
+    page.note.textContent = isTelling ? answer.note : "";
     paintSeen(page.seen, this.framing, answer.pixels);
     page.seen.setAttribute("aria-label", `What the network sees, ${this.framing.width}×${this.framing.height} pixels`);
     this.fillBars(answer, isRejected);
@@ -56,7 +62,7 @@ export class Answers {
   }
 
   surety(answer, isRejected) {
-    if (!isRejected) return `${percent(answer.probability)} probable`;
+    if (!isRejected) return `${percent(answer.probability)} sure`;
     const isBlank = !answer.pixels.some((value) => value > 0);
     return isBlank ? "" : `most like ${answer.class_name}, ${percent(answer.probability)}`;
   }

@@ -16,7 +16,8 @@ export function framePicture(picture, framing) {
     const grey = asGrey(picture);
     const { pixels, fault } = frameInk(grey, height, width);
     const isAnew = isRight && pixels.some((level, i) => level !== grey.values[i]);
-    return { pixels: channels === 1 ? pixels : interleaved([pixels, pixels, pixels]), note: isAnew ? ANEW : note, fault };
+    const planes = Array(channels).fill(pixels);
+    return { pixels: interleaved(planes), note: isAnew ? ANEW : note, fault };
   }
   const grids = channels === 1 ? [asGrey(picture)] : [0, 1, 2].map((channel) => asChannel(picture, channel));
   return { pixels: interleaved(grids.map((grid) => fitWhole(grid, height, width))), note, fault: "" };

@@ -20,7 +20,8 @@ export class LocalClassifier {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);
     const probabilities = this.network.probabilities(pixels);
-    const ranking = this.stored.class_names.map((class_name, index) => ({ class_name, probability: probabilities[index] }));
+    const names = this.stored.class_names;
+    const ranking = names.map((class_name, index) => ({ class_name, probability: probabilities[index] }));
     ranking.sort((one, other) => other.probability - one.probability);
     const is_rejected = fault !== "" || ranking[0].probability < this.stored.reject_below;
     return { ...ranking[0], ranking: ranking.slice(0, top), is_rejected, note: fault || note, pixels };

@@ -7,11 +7,11 @@ import { History } from "./history.js";
 import { drawingAsFile, paintPad } from "./painting.js";
 import { followPointer, KeyboardPen } from "./pointing.js";
 
-const IDS = "pad canvas pen invitation undo clear choose file best sure note seen bars spoken trouble key name".split(" ");
+const IDS = "pad canvas pen invitation undo clear choose file best sure note seen bars spoken trouble key name";
 
 // `classifier` answers: describe() → {class_names, framing, name}, and predict(file, top, signal) → prediction.
 export async function openPage(classifier) {
-  const page = Object.fromEntries(IDS.map((id) => [id, document.getElementById(id)]));
+  const page = Object.fromEntries(IDS.split(" ").map((id) => [id, document.getElementById(id)]));
   page.main = document.getElementById("page");
   page.penTip = document.getElementById("pen-tip");
   page.keyForm = document.getElementById("key-form");

@@ -6,7 +6,8 @@ const MAX_SIDE = 4096; // pixels; a larger picture is scaled down first, since p
 
 // Returns {width, height, data, isGrey}: data is red, green and blue of each pixel, 0…255.
 export async function readPicture(file) {
-  const image = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" }).catch(() => {
+  const options = { imageOrientation: "from-image", colorSpaceConversion: "none" };
+  const image = await createImageBitmap(file, options).catch(() => {
     throw new Error("This is not a picture that your browser can read");
   });
   const scale = Math.min(1, MAX_SIDE / Math.max(image.width, image.height));

@@ -1,0 +1,339 @@
+"""The drawing page in a browser: from a service and as one exported file."""
+
+import gzip
+import io
+import re
+from base64 import b64encode
+
+import numpy as np
+import pytest
+from pages import STROKES, answered, chromium, draw, serving, wait_for_answer
+from PIL import Image
+
+from tinysight.classifier import Classifier
+from tinysight.errors import ModelFileError
+from tinysight.export import export_page
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def classifier(request):
+    """The classifier that comes with the package, or where it is not there a small one."""
+    try:
+        return Classifier.pretrained()
+    except ModelFileError:
+        return Classifier.load(request.getfixturevalue("model_path"))
+
+
+@pytest.fixture(scope="module")
+def server(classifier):
+    with serving(classifier) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def exported(classifier, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "digits.html"
+    export_page(classifier, path)
+    return path
+
+
+@pytest.fixture
+def visit(browser):
+    """Open an address; when the test is over, nothing may have been complained of or fetched from elsewhere."""
+    complaints, contexts = [], []
+
+    def open_page(address, ignore="", **settings):
+        context = browser.new_context(**settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        home = re.match(r"\w+://[^/]*", address).group()
+        page.on("request", lambda request: complaints.append(request.url) if is_elsewhere(request.url, home) else None)
+        page.goto(address)
+        if ignore:
+            complaints_expected.append(ignore)
+        return page
+
+    complaints_expected = []
+    yield open_page
+    for context in contexts:
+        context.close()
+    left = [text for text in complaints if not any(re.search(known, text) for known in complaints_expected)]
+    assert not left
+
+
+def is_elsewhere(url, home):
+    return not url.startswith((home, "data:", "blob:"))
+
+
+@pytest.fixture(params=["service", "exported"])
+def page(request, visit):
+    """The page, ready to draw, in both its forms."""
+    kind = request.param
+    address = (
+        request.getfixturevalue("server").url if kind == "service" else request.getfixturevalue("exported").as_uri()
+    )
+    opened = visit(address)
+    wait_for_answer(opened)
+    return opened
+
+
+def as_png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def first_mnist_test_images(data_folder, number):
+    packed = gzip.decompress((data_folder / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
+    return np.frombuffer(packed, np.uint8, offset=16).reshape(-1, 28, 28)[:number]
+
+
+@pytest.fixture
+def seven():
+    """A picture with a seven, and what is in it to a classifier."""
+    pixels = np.full((90, 80), 250, np.uint8)
+    pixels[15:23, 20:60] = 30
+    for row in range(20, 75):
+        left = 52 - (row - 20) // 2
+        pixels[row, left : left + 8] = 30
+    return as_png(pixels)
+
+
+def give(page, how, data):
+    """Choose, paste or drop a picture file."""
+    if how == "choose":
+        page.set_input_files("#file", {"name": "seven.png", "mimeType": "image/png", "buffer": data})
+    else:
+        page.evaluate(
+            """([how, text]) => {
+              const bytes = Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+              const carried = new DataTransfer();
+              carried.items.add(new File([bytes], "seven.png", { type: "image/png" }));
+              const event = how === "paste"
+                ? new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true })
+                : new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true });
+              document.getElementById("canvas").dispatchEvent(event);
+            }""",
+            [how, b64encode(data).decode()],
+        )
+    page.wait_for_function("() => document.getElementById('page').dataset.className")
+    wait_for_answer(page)
+
+
+def test_each_digit_drawn_is_what_python_says_of_the_same_picture(visit, server, exported, classifier):
+    page, alone = visit(server.url), visit(exported.as_uri())
+    wait_for_answer(page)
+    has_good_eyes = classifier.metadata["data"]["name"] == "mnist"
+    for digit, strokes in STROKES.items():
+        draw(page, strokes)
+        draw(alone, strokes)
+        (prediction,) = classifier.predict(server.bodies[-1])
+        said, said_alone = answered(page), answered(alone)
+        assert said["className"] == said_alone["className"] == prediction.class_name
+        assert float(said["probability"]) == pytest.approx(prediction.probability)
+        assert float(said_alone["probability"]) == pytest.approx(prediction.probability, abs=0.03)
+        if has_good_eyes:
+            assert prediction.class_name == digit
+        for one in (page, alone):
+            shown = one.locator("#best").inner_text()
+            assert shown == (prediction.class_name if not prediction.is_rejected else "not a digit")
+            one.click("#clear")
+
+
+@pytest.mark.parametrize("how", ["choose", "paste", "drop"])
+def test_a_picture_is_read_however_it_comes(page, how, seven, classifier):
+    give(page, how, seven)
+    (prediction,) = classifier.predict(seven)
+    assert answered(page)["className"] == prediction.class_name
+    assert page.locator("#note").inner_text() == "framed from 80×90 grey"
+
+
+def test_undo_and_clear(page, seven):
+    draw(page, STROKES["4"])
+    first = answered(page)
+    page.click("#undo")
+    wait_for_answer(page)
+    assert answered(page)["probability"] != first["probability"]
+    page.keyboard.press("Delete")
+    assert answered(page)["state"] == "empty"
+    assert page.locator("#invitation").is_visible()
+    page.keyboard.press("Control+z")
+    wait_for_answer(page)
+    assert answered(page)["state"] != "empty"
+    give(page, "choose", seven)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    wait_for_answer(page)
+    assert answered(page)["state"] == "empty"
+    assert page.locator("#undo").is_disabled()
+
+
+def test_drawing_by_keyboard(page):
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.id") == "canvas"
+    for key, times in (("ArrowUp", 3), ("ArrowLeft", 6), (" ", 1), ("ArrowRight", 12), ("ArrowDown", 20), (" ", 1)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    wait_for_answer(page)
+    assert answered(page)["className"]
+    assert page.locator("#pen").is_visible()
+    page.wait_for_function("() => /percent|digit/.test(document.getElementById('spoken').textContent)")
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.id"))
+    assert reached == ["undo", "clear", "choose"]
+    page.keyboard.press("Escape")
+    assert answered(page)["state"] == "empty"
+
+
+def test_a_picture_that_cannot_be_read_is_explained_in_a_line(visit, server, exported):
+    for address in (server.url, exported.as_uri()):
+        page = visit(address, ignore="422")
+        wait_for_answer(page)
+        page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"nothing"})
+        page.wait_for_function("() => document.getElementById('trouble').textContent")
+        assert "picture" in page.locator("#trouble").inner_text()
+        assert answered(page)["state"] == "error"
+        draw(page, STROKES["1"])
+        assert not page.locator("#trouble").is_visible()
+
+
+@pytest.fixture(scope="module")
+def colourful():
+    """A classifier of whole pictures in colour with many long names; it was never trained."""
+    pytest.importorskip("onnx")
+    from tinysight.modelfile import build_graph
+
+    rng = np.random.default_rng(0)
+    names = [f"species number {number} of a long list" for number in range(40)]
+    layers = [(rng.normal(0, 0.05, (24 * 32 * 3, 40)).astype(np.float32), np.zeros(40, np.float32))]
+    framing = {"method": "whole", "height": 24, "width": 32, "channels": 3}
+    metadata = {"tinysight_format": 1, "class_names": names, "framing": framing, "reject_below": 1.0}
+    return Classifier(build_graph((24, 32, 3), layers, metadata))
+
+
+def test_many_long_names_show_the_most_probable(visit, colourful):
+    with serving(colourful) as server:
+        page = visit(server.url, viewport={"width": 360, "height": 740})
+        draw(page, STROKES["3"])
+        (prediction,) = colourful.predict(server.bodies[-1], top=8)
+        assert page.locator("#bars .class").all_inner_texts() == [name for name, _ in prediction.ranking]
+        assert page.locator("#best").inner_text() == "none of these"
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_key_is_asked_for_and_kept_in_memory_only(visit, classifier):
+    with serving(classifier, key="sesame") as server:
+        page = visit(server.url, ignore="401")
+        wait_for_answer(page)
+        draw(page, STROKES["1"])
+        page.wait_for_selector("#key", state="visible")
+        assert page.locator("#trouble").inner_text() == "a key is needed"
+        page.keyboard.type("sesame")
+        page.keyboard.press("Enter")
+        page.wait_for_function("() => document.getElementById('page').dataset.className")
+        assert not page.locator("#key-form").is_visible()
+        assert page.evaluate("() => localStorage.length + sessionStorage.length + document.cookie.length") == 0
+
+
+def test_requests_never_pile_up(visit, server):
+    page = visit(server.url)
+    underway = {"now": 0, "most": 0}
+
+    def begin(request):
+        underway["now"] += "predict" in request.url
+        underway["most"] = max(underway.values())
+
+    def end(request):
+        underway["now"] -= "predict" in request.url
+
+    page.on("request", begin)
+    page.on("requestfinished", end)
+    page.on("requestfailed", end)
+    before = len(server.bodies)
+    draw(page, STROKES["8"] + STROKES["3"])
+    assert underway["most"] == 1
+    assert len(server.bodies) - before < 40
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, exported, server, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra dev is not installed")
+    page = visit(server.url, color_scheme=scheme, bypass_csp=True)
+    for strokes in ([], STROKES["5"]):
+        draw(page, strokes)
+        page.wait_for_timeout(300)  # until the bars have moved
+        violations = axe.Axe().run(page).response["violations"]
+        assert not [(one["id"], one["nodes"]) for one in violations if one["impact"] in ("serious", "critical")]
+
+
+def ask(page, pictures):
+    """Ask an exported page's own function about the bytes of pictures, a few at a time."""
+    answers = []
+    for start in range(0, len(pictures), 40):
+        answers += page.evaluate(
+            """async (texts) => {
+              const answers = [];
+              for (const text of texts) {
+                const bytes = Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+                const answer = await window.tinysight.classify(new Blob([bytes]));
+                answers.push({ ...answer, pixels: [...answer.pixels] });
+              }
+              return answers;
+            }""",
+            [b64encode(data).decode() for data in pictures[start : start + 40]],
+        )
+    return answers
+
+
+def differences(page, classifier, pictures):
+    """Return how many top answers differ from Python's, and the mean difference of each one's framed pixels."""
+    predictions = classifier.predict(pictures)
+    answers = ask(page, pictures)
+    names = [(one.class_name, one.note) for one in predictions]
+    num_other = sum(name != (one["class_name"], one["note"]) for name, one in zip(names, answers, strict=True))
+    framed = [classifier.frame(data).pixels.ravel() for data in pictures]
+    pairs = zip(framed, answers, strict=True)
+    return num_other, [np.abs(own - np.asarray(one["pixels"], int)).mean() for own, one in pairs]
+
+
+def test_the_exported_page_says_what_python_says(visit, exported, seven, classifier):
+    (prediction,) = classifier.predict(seven)
+    (answer,) = ask(visit(exported.as_uri()), [seven])
+    assert answer["class_name"] == prediction.class_name
+    assert answer["pixels"] == classifier.frame(seven).pixels.ravel().tolist()
+    assert (answer["is_rejected"], answer["note"]) == (prediction.is_rejected, prediction.note)
+
+
+def test_it_does_so_on_strangers_digits_and_on_mnist(visit, exported, classifier, data_folder):
+    pictures = [path.read_bytes() for path in sorted((data_folder / "strangers-digits").glob("*/*"))]
+    assert len(pictures) == 120
+    pictures += [as_png(image) for image in first_mnist_test_images(data_folder, 500)]
+    num_other, distances = differences(visit(exported.as_uri()), classifier, pictures)
+    assert num_other <= 3  # a few lie between two classes, and 8-bit weights decide
+    assert np.mean(distances) < 0.1
+    assert np.max(distances) < 3
+
+
+def test_it_does_so_on_whole_pictures_in_colour(visit, colourful, tmp_path, data_folder):
+    export_page(colourful, tmp_path / "colour.html")
+    page = visit((tmp_path / "colour.html").as_uri())
+    rng = np.random.default_rng(0)
+    sizes = [(24, 32, 3), (200, 300, 3), (50, 20, 3), (25, 33, 4), (7, 9, 4)]
+    pictures = [as_png(rng.integers(0, 256, size, dtype=np.uint8)) for size in sizes]
+    pictures += [path.read_bytes() for path in sorted((data_folder / "folders" / "exif-orientation").glob("*/*.jp*g"))]
+    num_other, distances = differences(page, colourful, pictures)
+    assert num_other <= 1
+    assert np.mean(distances) < 1
+    assert np.max(distances) < 3
