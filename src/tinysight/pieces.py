@@ -1,4 +1,4 @@
-"""Finds which pieces of ink make up one character; knows neither grey levels nor where it will be placed.
+"""Finds which pieces of ink make up one character; does not know grey levels, nor where it will be placed.
 
 A piece is a set of pixels that touch, sideways or at a corner.
 """
