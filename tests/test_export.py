@@ -9,6 +9,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from tinysight import ink, pieces
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError, OutputError
 from tinysight.export import PAGE, build_page, combine_scripts, export_page, run_layers
@@ -104,6 +105,20 @@ def test_every_script_is_part_of_a_page_and_opens_with_what_it_does_not_know():
         assert any(word in first_line for word in (" not ", "never", "no ", "nothing", "neither")), name
         assert len(text.splitlines()) <= 400
         assert max(map(len, text.splitlines())) <= 120, name
+
+
+def test_scripts_find_ink_by_the_figures_of_their_python_models():
+    figures = {
+        ink: "WORKING_SIDE MIN_CONTRAST MIN_PIXELS FAINT NOISE_LEVELS THINNEST THICKEST BLANK SEVERAL",
+        pieces: "SPECK LOOSE CLOSE LINE CHARACTER_HEIGHT CHARACTER_PIXELS CHARACTER_GAP",
+    }
+    for room, names in figures.items():
+        text = (PAGE / f"{room.__name__.rpartition('.')[2]}.js").read_text(encoding="utf-8")
+        found = dict(re.findall(r"^const (\w+) = (.*);$", text, re.MULTILINE))
+        for some, values in re.findall(r"^const \[(.*)\] = \[(.*)\];$", text, re.MULTILINE):
+            found.update(zip(some.split(", "), values.split(", "), strict=True))
+        for name in names.split():
+            assert json.loads(found[name]) == getattr(room, name), name
 
 
 def test_the_command_writes_prints_and_does_not_overwrite(tinysight, model_path, tmp_path):

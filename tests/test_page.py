@@ -197,6 +197,20 @@ def test_drawing_by_keyboard(page):
     assert answered(page)["state"] == "empty"
 
 
+def test_drawing_with_a_finger_scrolls_nothing(visit, exported):
+    page = visit(exported.as_uri(), viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    box = page.locator("#canvas").bounding_box()
+    devtools = page.context.new_cdp_session(page)
+    for number, (x, y) in enumerate(STROKES["7"][0]):
+        point = {"x": box["x"] + x * box["width"] / 100, "y": box["y"] + y * box["height"] / 100}
+        kind = "touchMove" if number else "touchStart"
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_for_answer(page)
+    assert answered(page)["className"]
+    assert page.evaluate("() => scrollY") == 0
+
+
 def test_a_picture_that_cannot_be_read_is_explained_in_a_line(visit, server, exported):
     for address in (server.url, exported.as_uri()):
         page = visit(address, ignore="422")

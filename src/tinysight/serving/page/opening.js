@@ -20,7 +20,9 @@ export async function openPage(classifier) {
   page.name.textContent = described.name ?? "";
 }
 
-// Keeps asking for a key until the service tells what it serves.
+const RETRY = 2000; // milliseconds until a service that did not answer is asked again
+
+// Asks until it is told what is served; for a key where one is needed.
 async function describe(page, classifier) {
   for (;;) {
     try {
@@ -29,8 +31,8 @@ async function describe(page, classifier) {
       return described;
     } catch (error) {
       explain(page, error);
-      if (!("key" in classifier)) throw error;
-      await enteredKey(page, classifier);
+      if (error.needsKey) await enteredKey(page, classifier);
+      else await new Promise((resume) => setTimeout(resume, RETRY));
     }
   }
 }
@@ -160,7 +162,7 @@ class Drawing {
     this.answers.showNothing();
     explain(this.page, error);
     this.page.main.dataset.answered = this.version;
-    if (error.constructor.name !== "KeyNeeded") return;
+    if (!error.needsKey) return;
     await enteredKey(this.page, this.classifier);
     this.change();
   }

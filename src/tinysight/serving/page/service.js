@@ -1,7 +1,5 @@
 // Asks the service over HTTP what is in a picture; does not know how the picture was made or how answers are shown.
 
-export class KeyNeeded extends Error {}
-
 export class Service {
   constructor() {
     this.key = ""; // in memory only: gone with the page
@@ -27,6 +25,6 @@ export class Service {
     if (response.ok) return response;
     const said = await response.json().catch(() => ({}));
     const message = said.error || `The service answered with status ${response.status}`;
-    throw response.status === 401 ? new KeyNeeded(message) : new Error(message);
+    throw Object.assign(new Error(message), { needsKey: response.status === 401 });
   }
 }
