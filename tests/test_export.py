@@ -109,7 +109,7 @@ def test_every_script_is_part_of_a_page_and_opens_with_what_it_does_not_know():
 
 def test_scripts_find_ink_by_the_figures_of_their_python_models():
     figures = {
-        ink: "WORKING_SIDE MIN_CONTRAST MIN_PIXELS FAINT NOISE_LEVELS THINNEST THICKEST BLANK SEVERAL",
+        ink: "WORKING_SIDE MIN_CONTRAST MIN_PIXELS FAINT SOFT_EDGE NOISE_LEVELS THINNEST THICKEST BLANK SEVERAL",
         pieces: "SPECK LOOSE CLOSE LINE CHARACTER_HEIGHT CHARACTER_PIXELS CHARACTER_GAP",
     }
     for room, names in figures.items():

@@ -32,6 +32,13 @@ def test_ink_fills_mnists_box_with_its_mass_in_the_middle():
     assert abs(weights.sum(axis=0) @ np.arange(28) - 14) <= 0.5
 
 
+def test_ink_of_a_small_picture_fills_the_box_too():
+    small = np.full((20, 20), 255, np.uint8)
+    small[4:15, 9:11] = 0
+    framed, _ = frame_ink(small, 28, 28)
+    assert box_of(framed > 100)[0] == 20
+
+
 @pytest.mark.parametrize(
     "other",
     [

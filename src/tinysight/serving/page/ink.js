@@ -11,8 +11,9 @@ const WORKING_SIDE = 400;
 const MIN_CONTRAST = 12;
 const MIN_PIXELS = 8;
 const FAINT = 0.7;
+const SOFT_EDGE = 0.1;
 const NOISE_LEVELS = 4;
-const [THINNEST, THICKEST] = [2.3, 4.0];
+const [THINNEST, THICKEST] = [2.3, 3.8];
 const BLANK = "no ink found: the picture is blank";
 const SEVERAL = "more than one character: cut it to one";
 
@@ -33,8 +34,9 @@ export function frameInk(grey, height, width) {
   }
   const strength = strengthOf(ink, grown(pieces), threshold / 3, percentile(inked, 75));
   const boxSide = roundEven(Math.min(height, width) * BOX_SHARE);
-  const crop = usableStrokes(...cropped(strength, mask), boxSide);
-  return { pixels: centred(scaled(crop, boxSide), height, width), fault: isSeveral ? SEVERAL : "" };
+  const box = boxAround(strength);
+  const strokes = usableStrokes(cut(strength, ...box), cut(mask, ...box));
+  return { pixels: centred(scaled(strokes, boxSide), height, width), fault: isSeveral ? SEVERAL : "" };
 }
 
 function above(grid, level) {
@@ -144,20 +146,18 @@ function markAround(result, rows, columns, row, column) {
   }
 }
 
-function cropped(strength, mask) {
-  let [top, bottom, left, right] = [mask.rows, 0, mask.columns, 0];
-  mask.values.forEach((isInk, i) => {
-    if (!isInk) return;
-    const row = Math.floor(i / mask.columns);
+// Returns top, bottom, left and right of what can be seen.
+function boxAround(strength) {
+  let [top, bottom, left, right] = [strength.rows, 0, strength.columns, 0];
+  strength.values.forEach((value, i) => {
+    if (value <= SOFT_EDGE) return;
+    const row = Math.floor(i / strength.columns);
     top = Math.min(top, row);
     bottom = Math.max(bottom, row + 1);
-    left = Math.min(left, i % mask.columns);
-    right = Math.max(right, (i % mask.columns) + 1);
+    left = Math.min(left, i % strength.columns);
+    right = Math.max(right, (i % strength.columns) + 1);
   });
-  const margin = 1; // keeps the soft edge of the outermost strokes
-  const rows = [Math.max(top - margin, 0), Math.min(bottom + margin, mask.rows)];
-  const box = [...rows, Math.max(left - margin, 0), Math.min(right + margin, mask.columns)];
-  return [cut(strength, ...box), cut(mask, ...box)];
+  return [top, bottom, left, right];
 }
 
 // Cuts a box out of a grid; what lies outside of the grid is 0.
@@ -184,18 +184,20 @@ function strokeWidth({ rows, columns, values }) {
   return (2 * sum(values)) / ((sides * Math.PI) / 4);
 }
 
-function usableStrokes(strength, mask, boxSide) {
-  const pixelsABoxPixel = Math.max(strength.rows, strength.columns) / boxSide;
-  const scale = boxSide / 20;
-  const width = strokeWidth(mask) / pixelsABoxPixel;
-  const change = clip(width, THINNEST * scale, THICKEST * scale) - width;
-  const radius = (change / 2) * pixelsABoxPixel;
-  if (radius > 0) {
-    const margin = Math.ceil(radius);
-    return thickened(cut(strength, -margin, strength.rows + margin, -margin, strength.columns + margin), radius);
+function usableStrokes(strength, mask) {
+  const [longerSide, width] = [Math.max(strength.rows, strength.columns), strokeWidth(mask)];
+  if (width < (THINNEST / 20) * longerSide) {
+    const radius = ((THINNEST / 20) * longerSide - width) / (1 - THINNEST / 20) / 2;
+    return thickened(withMargin(strength, Math.ceil(radius)), radius);
   }
+  const radius = Math.max(width - (THICKEST / 20) * longerSide, 0) / 2;
   const inverse = (grid) => ({ ...grid, values: grid.values.map((value) => 1 - value) });
-  return inverse(thickened(inverse(strength), -radius));
+  return withMargin(inverse(thickened(inverse(withMargin(strength, 1)), radius)), -1);
+}
+
+// Adds empty rows and columns on each side, or takes some away.
+function withMargin(grid, margin) {
+  return cut(grid, -margin, grid.rows + margin, -margin, grid.columns + margin);
 }
 
 function thickened(strength, radius) {
