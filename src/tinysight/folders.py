@@ -28,15 +28,6 @@ class PictureFile:
     split: str
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """Return the files below a folder that have a picture's name, sorted, hidden ones left out.
-
-    Raises:
-        DataError: A folder cannot be read.
-    """
-    return [path for path in _files_below(folder) if path.suffix.lower() in SUFFIXES]
-
-
 def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
     """Walk a folder of class folders, with or without train, validation and test folders above them.
 
