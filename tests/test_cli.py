@@ -467,6 +467,22 @@ def test_a_terminal_shows_how_far_a_prediction_is(model_path, digit, tmp_path):
     assert "digit.png" not in seen
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="a process's memory is not told here")
+def test_ten_times_as_many_pictures_need_no_more_memory(model_path, class_folders, tmp_path):
+    peaks = []
+    for times in (50, 500):
+        with (tmp_path / "out.txt").open("w") as output:
+            command = [sys.executable, "-m", "tinysight", "predict", model_path, *[class_folders] * times]
+            process = subprocess.Popen(command, stdout=output)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        assert len((tmp_path / "out.txt").read_text().splitlines()) == 20 * times
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < peaks[0] * 1.1
+
+
 def test_a_pipe_gets_no_progress_bar(model_path, digit):
     with start("predict", model_path, *[digit] * 600) as process:
         printed, error = process.communicate(timeout=60)

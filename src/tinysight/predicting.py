@@ -47,7 +47,7 @@ def predict_sources(
         names: As `find_sources` takes them.
         top: How many classes to rank.
         finish: Called with some predictions, and the pictures as the classifier sees them.
-        num_processes: How many processes; by default one for each core.
+        num_processes: How many processes at most; by default one for each core.
 
     Yields:
         What became of the next pictures.
@@ -55,12 +55,12 @@ def predict_sources(
     if num_processes is None:
         num_processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     batches = _batches(find_sources(names))
-    first = list(islice(batches, 2))
+    first = list(islice(batches, num_processes))
     prepare = partial(_prepare, load, top, finish)
-    if len(first) == 1 or num_processes == 1:
+    if len(first) == 1:
         yield from map(prepare(), chain(first, batches))
     else:
-        yield from map_in_processes(prepare, chain(first, batches), num_processes)
+        yield from map_in_processes(prepare, chain(first, batches), len(first))
 
 
 def _prepare(load: Callable[[], Classifier], top: int, finish: Finish) -> Callable[[list[Source]], Outcome]:
