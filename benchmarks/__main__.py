@@ -8,9 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from . import accuracy, growth, phases, processes, results, throughput, time_to_accuracy
+from . import accuracy, growth, phases, prediction, processes, results, throughput, time_to_accuracy
 
-SHORT = ("time", "phases", "throughput")
+SHORT = ("time", "phases", "throughput", "prediction")
 LONG = ("growth", "accuracy")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -31,6 +31,7 @@ measures = {
     "time": lambda _: time_to_accuracy.measure(options.runs, [0.98, 0.99] if options.full else [0.98], options.peers),
     "phases": lambda _: phases.measure(options.runs),
     "throughput": lambda _: throughput.measure(options.runs * 3),
+    "prediction": lambda _: prediction.measure(options.runs * 3),
     "growth": lambda _: growth.measure(),
     "accuracy": lambda before: accuracy.measure(options.seeds, options.rows, before),
 }

@@ -5,6 +5,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from . import prediction
+
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "RESULTS.md"
 PLOT = FOLDER / "results" / "time.svg"
@@ -37,6 +39,7 @@ def write_page() -> None:
         "time": _time_parts,
         "phases": _phases_part,
         "throughput": _throughput_part,
+        "prediction": _prediction_part,
         "growth": _growth_part,
         "accuracy": _accuracy_part,
     }
@@ -113,6 +116,28 @@ def _throughput_part(result: Result) -> str:
         lines.append(f"| {name} | {_rate(result['images'], result['seconds'][name])} | {percent} % |")
     extra = "; ".join(f"{name}: {factor:.2f} times plain" for name, factor in result["augmented_to_plain"].items())
     return "\n".join([*lines, f"\nAn epoch of {extra}.\n"])
+
+
+def _prediction_part(result: Result) -> str:
+    whole = {"predict": "`tinysight predict`", "read_picture": "decoding by `read_picture`", "Pillow": "by Pillow"}
+    lines = [
+        "## Predicting files\n",
+        f"{result['pictures']:,} test images of MNIST as PNG files, predicted by the classifier in the box, against as "
+        "many processes that only decode them, in turn; whole process, and from the first result on; `python -m "
+        "benchmarks prediction`.\n",
+        "| what | pictures per second | our share of it, % | after the start | our share of it, % |",
+        "|---|---|---|---|---|",
+    ]
+    for name, rate, working_rate, shares, working_shares in prediction.rates(result):
+        figures = [_spread([100 * share for share in row], 0) for row in (shares, working_shares)]
+        lines.append(f"| {whole[name]} | {rate:,.0f} | {figures[0]} | {working_rate:,.0f} | {figures[1]} |")
+    memory = "; ".join(
+        f"{int(count):,} pictures: {peak['together']:.0f} MiB, of which one process at most {peak['one']:.0f}"
+        for count, peak in result["peak_mib"].items()
+    )
+    lines.append(f"\nOne picture, whole process: {_spread(result['seconds']['one picture'], 2)} s.")
+    lines.append(f"\nPeak memory of all processes together, shared pages counted once: {memory}.\n")
+    return "\n".join(lines)
 
 
 def _growth_part(result: Result) -> str:

@@ -60,6 +60,18 @@ def test_the_ranking_falls(classifier, test_images):
     assert sum(shares) == pytest.approx(1, abs=1e-5)
 
 
+def test_pictures_are_framed_as_they_are_needed(classifier, test_images, monkeypatch):
+    expected = [prediction.ranking for prediction in classifier.predict(test_images[:20])]
+    monkeypatch.setattr("tinysight.classifier.BATCH_SIZE", 8)
+    read = []
+    num_read_at_each_run = []
+    run = classifier.probabilities
+    monkeypatch.setattr(classifier, "probabilities", lambda *_: num_read_at_each_run.append(len(read)) or run(*_))
+    predictions = classifier.predict(read.append(number) or test_images[number] for number in range(20))
+    assert [prediction.ranking for prediction in predictions] == expected
+    assert num_read_at_each_run == [8, 16, 20]
+
+
 def test_a_picture_of_another_size_is_framed_with_a_note(classifier, test_images):
     large = np.asarray(Image.fromarray(255 - test_images[0]).resize((300, 300), Image.Resampling.BICUBIC))
     (prediction,) = classifier.predict([large])

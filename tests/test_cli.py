@@ -1,5 +1,6 @@
 """The commands, as a user types them; each failure is one line, its exit status documented, and leaves no file."""
 
+import contextlib
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,6 +267,15 @@ def test_predict_fails_where_no_picture_can_be_read(tinysight, model_path, tmp_p
     assert_one_line(error, "bad.png")
 
 
+def test_predict_says_which_of_many_pictures_are_bad_in_their_order(tinysight, model_path, digit, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    names = [*[digit] * 200, tmp_path / "bad.png", *[digit] * 300, tmp_path / "missing.png"]
+    status, printed, error = tinysight("predict", model_path, *names, "--format", "csv")
+    assert status == 3
+    assert [row["picture"] for row in csv.DictReader(io.StringIO(printed))] == [str(digit)] * 500
+    assert [line.partition("png")[0].rpartition("/")[2] for line in error.splitlines()] == ["bad.", "missing."]
+
+
 def test_predict_frames_other_sizes_with_a_note(tinysight, model_path, digit, tmp_path):
     Image.open(digit).resize((90, 90)).convert("RGB").save(tmp_path / "large.png")
     status, printed, _ = tinysight("predict", model_path, tmp_path / "large.png")
@@ -396,6 +407,86 @@ def test_interrupting_before_the_training_writes_nothing(tmp_path):
     assert process.returncode == 130
     assert error == "tinysight: interrupted\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def children_of(process_id):
+    """Return the processes whose parent a process is."""
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    rows = [(int(stat.split()[0]), int(stat.rpartition(")")[2].split()[1])) for stat in stats]
+    return [child for child, parent in rows if parent == process_id]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupting_a_prediction_leaves_no_process_behind(model_path, digit, how):
+    with start("predict", model_path, *[digit] * 20_000) as process:
+        process.stdout.readline()
+        children = children_of(process.pid)
+        assert len(children) > 1 or os.cpu_count() == 1
+        for one in [*children, process.pid] if how == signal.SIGINT else [process.pid]:  # as a terminal does
+            os.kill(one, how)
+        _, error = process.communicate(timeout=20)
+    if how == signal.SIGINT:
+        assert (process.returncode, error) == (130, "tinysight: interrupted\n")
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def in_terminal(*arguments, output=None):
+    """Run the program in a terminal of its own; give its exit status and what the terminal got."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tinysight", *map(str, arguments)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=output or theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody is there any more
+        while piece := os.read(ours, 65536):
+            seen += piece
+    os.close(ours)
+    return process.wait(timeout=60), seen.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_a_terminal_shows_how_far_a_prediction_is(model_path, digit, tmp_path):
+    names = [*[digit] * 600, tmp_path / "missing.png"]
+    status, seen = in_terminal("predict", model_path, *names)
+    assert status == 3
+    assert "601/601" in seen
+    assert seen.count("digit.png") == 600
+    assert "missing.png: there is no such file" in seen
+    with (tmp_path / "out.csv").open("w+") as output:
+        status, seen = in_terminal("predict", model_path, *names, "--format", "csv", output=output)
+        output.seek(0)
+        assert len(list(csv.DictReader(output))) == 600
+    assert "601/601" in seen
+    assert "digit.png" not in seen
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="a process's memory is not told here")
+def test_ten_times_as_many_pictures_need_no_more_memory(model_path, class_folders, tmp_path):
+    peaks = []
+    for times in (50, 500):
+        with (tmp_path / "out.txt").open("w") as output:
+            command = [sys.executable, "-m", "tinysight", "predict", model_path, *[class_folders] * times]
+            process = subprocess.Popen(command, stdout=output)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        assert len((tmp_path / "out.txt").read_text().splitlines()) == 20 * times
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < peaks[0] * 1.1
+
+
+def test_a_pipe_gets_no_progress_bar(model_path, digit):
+    with start("predict", model_path, *[digit] * 600) as process:
+        printed, error = process.communicate(timeout=60)
+    assert (len(printed.splitlines()), error) == (600, "")
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(model_path, digit):

@@ -1,4 +1,4 @@
-from tinysight.folders import list_picture_files, pictures_below
+from tinysight.folders import list_picture_files
 
 
 def test_hidden_things_and_empty_folders_are_no_classes(class_folders):
@@ -45,9 +45,3 @@ def test_pictures_in_no_class_folder_are_noted(class_folders):
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 19
     assert "1 file(s) in no class folder" in skipped[0]
-
-
-def test_pictures_are_found_in_a_fixed_order(class_folders):
-    names = [path.relative_to(class_folders).as_posix() for path in pictures_below(class_folders)]
-    assert names == sorted(names)
-    assert len(names) == 20

@@ -2,12 +2,15 @@ import io
 import shutil
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tinysight import predicting
 from tinysight.classifier import Classifier
+from tinysight.errors import ModelFileError
 from tinysight.predicting import PICTURES_AT_A_TIME, predict_sources
 
 
@@ -23,10 +26,25 @@ def pictures(tmp_path, trained):
     return tmp_path
 
 
+def as_they_are(predictions, framed):
+    assert len(predictions) == len(framed)
+    return predictions
+
+
+def outcomes_of(classifier, names, num_processes):
+    return list(predict_sources(lambda: classifier, [str(name) for name in names], 1, as_they_are, num_processes))
+
+
+def predictions_of(classifier, names, num_processes=1):
+    outcomes = outcomes_of(classifier, names, num_processes)
+    predictions = [prediction for outcome in outcomes for prediction in outcome.finished or ()]
+    assert sum(outcome.num_predicted for outcome in outcomes) == len(predictions)
+    return predictions, [failure for outcome in outcomes for failure in outcome.failures]
+
+
 def names_of(classifier, names):
-    failures = []
-    batches = list(predict_sources(classifier, [str(name) for name in names], 1, failures.append))
-    return [prediction.source for predictions, _ in batches for prediction in predictions], failures
+    predictions, failures = predictions_of(classifier, names)
+    return [prediction.source for prediction in predictions], failures
 
 
 def test_folders_and_patterns_give_their_pictures_in_order(classifier, pictures):
@@ -91,6 +109,37 @@ def test_standard_input_is_a_picture(classifier, pictures, monkeypatch):
 
 
 def test_few_pictures_are_in_memory_at_a_time(classifier, pictures):
-    many = [str(pictures / "0.png")] * (2 * PICTURES_AT_A_TIME + 1)
-    sizes = [len(predictions) for predictions, _ in predict_sources(classifier, many, 1, print)]
+    many = [pictures / "0.png"] * (2 * PICTURES_AT_A_TIME + 1)
+    sizes = [outcome.num_predicted for outcome in outcomes_of(classifier, many, 1)]
     assert sizes == [PICTURES_AT_A_TIME, PICTURES_AT_A_TIME, 1]
+
+
+def test_content_from_archives_is_in_memory_a_few_pictures_at_a_time(classifier, pictures, monkeypatch):
+    with zipfile.ZipFile(pictures / "some.zip", "w") as archive:
+        for path in sorted(pictures.glob("*.png")):
+            archive.write(path, path.name)
+    monkeypatch.setattr(predicting, "BYTES_AT_A_TIME", 1)
+    assert [outcome.num_predicted for outcome in outcomes_of(classifier, [pictures / "some.zip"], 1)] == [1] * 5
+
+
+def test_several_processes_answer_like_one_and_in_order(model_path, pictures):
+    (pictures / "bad.png").write_bytes(b"no picture")
+    Image.new("RGB", (90, 60), "white").save(pictures / "large.png")
+    with zipfile.ZipFile(pictures / "some.zip", "w") as archive:
+        archive.write(pictures / "1.png", "in/b.png")
+        archive.writestr("in/bad.png", "no picture")
+    many = [pictures, pictures / "missing.png", pictures / "some.zip"] * 60
+    load = partial(Classifier.load, model_path, 1)
+    names = [str(name) for name in many]
+    one, several = (list(predict_sources(load, names, 3, as_they_are, num_processes)) for num_processes in (1, 3))
+    assert len(one) > 3
+    assert several == one
+    failures = [failure.partition(": ")[0] for outcome in several for failure in outcome.failures]
+    assert failures == [str(pictures / name) for name in ("bad.png", "missing.png", "some.zip/in/bad.png")] * 60
+
+
+def test_a_damaged_classifier_is_refused_with_several_processes(pictures):
+    names = [str(pictures / "0.png")] * (PICTURES_AT_A_TIME + 1)
+    load = partial(Classifier.load, pictures / "0.png")
+    with pytest.raises(ModelFileError, match="not a classifier file"):
+        list(predict_sources(load, names, 1, as_they_are, 2))

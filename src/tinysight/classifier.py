@@ -1,9 +1,10 @@
 """Classifier: one ONNX file that names what is in a picture; does not know how it was trained."""
 
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,19 @@ class Classifier:
         metadata: All that is stored with the graph.
     """
 
-    def __init__(self, data: bytes, name: str = "the classifier") -> None:
-        """Take the bytes of a classifier's file; `name` is what error messages call it.
+    def __init__(self, data: bytes, name: str = "the classifier", num_threads: int = 0) -> None:
+        """Take the bytes of a classifier's file.
+
+        Args:
+            data: The bytes.
+            name: What error messages call it.
+            num_threads: How many threads run the graph; 0 is one for each core.
 
         Raises:
             ModelFileError: They are not a classifier's.
         """
         self._data = data
-        self._session, metadata = open_session(data, name)
+        self._session, metadata = open_session(data, name, num_threads)
         self.metadata: Mapping[str, Any] = metadata
         self.class_names: tuple[str, ...] = tuple(metadata["class_names"])
         try:
@@ -68,22 +74,26 @@ class Classifier:
             raise ModelFileError(f"{name}: its framing is damaged; train it or fetch it again") from None
 
     @classmethod
-    def load(cls, path: str | Path) -> "Classifier":
+    def load(cls, path: str | Path, num_threads: int = 0) -> "Classifier":
         """Load a classifier from its file.
+
+        Args:
+            path: Where it is.
+            num_threads: How many threads run the graph; 0 is one for each core.
 
         Raises:
             ModelFileError: There is no such file, or it is not a classifier's.
         """
-        return cls(read_model_bytes(Path(path)), str(path))
+        return cls(read_model_bytes(Path(path)), str(path), num_threads)
 
     @classmethod
-    def pretrained(cls) -> "Classifier":
+    def pretrained(cls, num_threads: int = 0) -> "Classifier":
         """Load the classifier of handwritten digits that comes with the package.
 
         Raises:
             ModelFileError: It is not there: the package was built without it.
         """
-        return cls.load(Path(str(files("tinysight"))) / "pretrained" / "digits.onnx")
+        return cls.load(Path(str(files("tinysight"))) / "pretrained" / "digits.onnx", num_threads)
 
     def save(self, path: str | Path) -> None:
         """Write the classifier's file, whole or not at all.
@@ -164,20 +174,25 @@ class Classifier:
         Raises:
             PictureError: A picture cannot be read; the message names it.
         """
-        several: list[Any] = [pictures] if _is_one_picture(pictures) else [*pictures]  # type: ignore[misc]
-        framed = [self.frame(picture) for picture in several]
-        return self.predict_framed([_name(picture) for picture in several], framed, top)
+        several: Iterator[Any] = iter([pictures] if _is_one_picture(pictures) else pictures)  # type: ignore[arg-type]
+        predictions: list[Prediction] = []
+        while batch := [(_name(picture), self.frame(picture)) for picture in islice(several, BATCH_SIZE)]:
+            sources, framed = zip(*batch, strict=True)
+            predictions += self.predict_framed(sources, framed, top)
+        return predictions
 
-    def predict_framed(self, sources: list[str], framed: list[Framed], top: int = 1) -> list[Prediction]:
+    def predict_framed(self, sources: Sequence[str], framed: Sequence[Framed], top: int = 1) -> list[Prediction]:
         """Name what is in pictures that `frame` has prepared; `sources` are their names."""
         if not framed:
             return []
         probabilities = self.probabilities(np.stack([one.pixels for one in framed]))
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        shares = np.take_along_axis(probabilities, best, axis=1).tolist()
+        reject_below = self.reject_below
         predictions = []
-        for source, one, row in zip(sources, framed, probabilities, strict=True):
-            best = np.argsort(-row, kind="stable")[:top]
-            ranking = tuple((self.class_names[index], float(row[index])) for index in best)
-            is_rejected = bool(one.fault) or ranking[0][1] < self.reject_below
+        for source, one, indices, row in zip(sources, framed, best.tolist(), shares, strict=True):
+            ranking = tuple((self.class_names[index], share) for index, share in zip(indices, row, strict=True))
+            is_rejected = bool(one.fault) or ranking[0][1] < reject_below
             predictions.append(Prediction(source, *ranking[0], ranking, is_rejected, one.fault or one.note))
         return predictions
 

@@ -12,7 +12,8 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -311,27 +312,30 @@ def predict(
     A picture of another size or colour than the classifier's is framed as its training pictures were.
     """
     check_choice("format", output_format, display.PREDICTION_FORMATS)
-    from .classifier import Classifier
-    from .predicting import predict_sources
-
     named = pictures[0] if pictures[0].endswith(".onnx") else None
     names = pictures[1:] if named else pictures
     if not names:
         raise SettingsError("no picture is named; expected one after the classifier")
-    failures: list[str] = []
-    done = 0
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; there is a process for each core
+    from .classifier import Classifier
+    from .predicting import predict_sources
+    from .sources import count_sources
 
-    def counted() -> Iterator[Any]:
-        nonlocal done
-        classifier = Classifier.load(named) if named else Classifier.pretrained()
-        for predictions, framed in predict_sources(classifier, names, top, failures.append):
-            done += len(predictions)
-            yield predictions, framed
-
-    display.show_predictions(counted(), output_format, reject, show)
-    for failure in failures:
-        _complain(failure)
-    if failures:
+    load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
+    finish = partial(display.prediction_lines, output_format=output_format, reject=reject, show=show)
+    done = failed = total = 0
+    with display.progress_bar() as progress, closing(predict_sources(load, names, top, finish)) as outcomes:
+        for outcome in outcomes:
+            if outcome.num_predicted:
+                display.print_predictions(outcome.finished, is_first=not done)
+            for failure in outcome.failures:
+                _complain(failure)
+            if progress:
+                total = total if done or failed else count_sources(names)
+                progress("predicting", done + failed + outcome.num_predicted + len(outcome.failures), total)
+            done += outcome.num_predicted
+            failed += len(outcome.failures)
+    if failed:
         return DONE_IN_PART if done else FAILED
     return DONE
 

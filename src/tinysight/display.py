@@ -5,10 +5,10 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -50,20 +50,28 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator["ReportProgress | None"]:
-    """Give a function that shows how far reading or downloading is, or None where nobody watches."""
+    """Give a function that shows how far reading or downloading is, or None where nobody watches.
+
+    Results that go to the same terminal appear above the bar; those that go elsewhere are left alone.
+    """
     if not err.is_terminal:
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
-        tasks = {}
+    console = out if out.is_terminal else err
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=out.is_terminal)
+    tasks = {}
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total or None)
-            bar.update(tasks[what], completed=done)
+    def report(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total or None)
+            bar.start()  # not before: its thread shall not be there yet where processes are started
+        bar.update(tasks[what], completed=done)
 
+    try:
         yield report
+    finally:
+        bar.stop()
 
 
 def show_left_out(images: "ImageSet") -> None:
@@ -180,54 +188,86 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         _print_table(matrix)
 
 
-def show_predictions(
-    batches: "Iterable[tuple[Sequence[Prediction], Sequence[Framed]]]", output_format: str, reject: bool, show: bool
-) -> None:
-    """Print predictions: as a table for people, as one JSON object a line, or as CSV.
+class PredictionLines(NamedTuple):
+    """Predictions as text.
+
+    Attributes:
+        header: What stands above all of them, once.
+        pairs: What goes to standard error and then to standard output, one pair after the other.
+    """
+
+    header: str
+    pairs: list[tuple[str, str]]
+
+
+def prediction_lines(
+    predictions: "Sequence[Prediction]", framed: "Sequence[Framed]", output_format: str, reject: bool, show: bool
+) -> PredictionLines:
+    """Write predictions: as a table for people, as one JSON object a line, or as CSV.
 
     Args:
-        batches: Some predictions at a time, with the pictures as the network sees them.
+        predictions: Some predictions, at least one.
+        framed: The pictures as the network sees them.
         output_format: One of `PREDICTION_FORMATS`.
         reject: Whether a table says ``none`` where a prediction is to be rejected.
         show: Whether each picture is drawn, on standard error where that is not part of a table.
     """
     if output_format == "table" and out.is_terminal and not show:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("picture", overflow="fold", min_width=20)
-        table.add_column("class", no_wrap=True)
-        table.add_column("probability", justify="right", no_wrap=True)
-        table.add_column("then", style="dim")
-        table.add_column("note", style="dim")
-        for predictions, _ in batches:
-            for prediction in predictions:
-                table.add_row(Text(prediction.source), *(Text(cell) for cell in _cells(prediction, reject)))
+        return PredictionLines("", [("", _as_table(predictions, reject))])
+    header = _csv_line(_csv_header(predictions[0])) if output_format == "csv" else ""
+    lines = [_line(prediction, output_format, reject) for prediction in predictions]
+    if not show:
+        return PredictionLines(header, [("", "".join(lines))])
+    if output_format == "table":
+        pairs = [("", _drawn(picture.pixels, out) + line) for picture, line in zip(framed, lines, strict=True)]
+    else:
+        pairs = [(_drawn(picture.pixels, err), line) for picture, line in zip(framed, lines, strict=True)]
+    return PredictionLines(header, pairs)
+
+
+def print_predictions(lines: PredictionLines, is_first: bool) -> None:
+    """Print what `prediction_lines` wrote, its header where it is the first."""
+    if is_first:
+        sys.stdout.write(lines.header)
+    for for_people, line in lines.pairs:
+        if for_people:
+            sys.stdout.flush()
+            sys.stderr.write(for_people)
+            sys.stderr.flush()
+        sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("picture", overflow="fold", min_width=20)
+    table.add_column("class", no_wrap=True)
+    table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("then", style="dim")
+    table.add_column("note", style="dim")
+    for prediction in predictions:
+        table.add_row(Text(prediction.source), *(Text(cell) for cell in _cells(prediction, reject)))
+    with out.capture() as captured:
         _print_table(table)
-        return
-    is_first = True
-    for predictions, framed in batches:
-        for prediction, picture in zip(predictions, framed, strict=True):
-            if show:
-                sys.stdout.flush()
-                (out if output_format == "table" else err).print(_drawn(picture.pixels))
-            sys.stdout.write(_line(prediction, output_format, is_first, reject))
-            is_first = False
-        sys.stdout.flush()
+    return captured.get()
 
 
-def _drawn(pixels: "NDArray[np.uint8]") -> Text:
+def _drawn(pixels: "NDArray[np.uint8]", console: Console) -> str:
     """Draw pixels as half blocks, two rows a line: in grey or colour where the terminal can, else as letters."""
     levels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
     text = Text()
     for top in range(0, len(levels), 2):
         rows = levels[top : top + 2]
         for upper, lower in zip(rows[0], rows[-1], strict=True):
-            if out.color_system:
+            if console.color_system:
                 colours = [f"rgb({red},{green},{blue})" for red, green, blue in (upper.tolist(), lower.tolist())]
                 text.append("▀", f"{colours[0]} on {colours[1]}")
             else:
                 text.append(" .:-=+*#%@"[int(upper.mean() + lower.mean()) * 9 // 510])
         text.append("\n")
-    return text
+    with console.capture() as captured:
+        console.print(text)
+    return captured.get()
 
 
 def _cells(prediction: "Prediction", reject: bool) -> tuple[str, str, str, str]:
@@ -238,20 +278,24 @@ def _cells(prediction: "Prediction", reject: bool) -> tuple[str, str, str, str]:
     return prediction.class_name, percent(prediction.probability), runners_up, prediction.note
 
 
-def _line(prediction: "Prediction", output_format: str, is_first: bool, reject: bool) -> str:
+def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:
     if output_format == "json":
         return json.dumps(_as_dict(prediction), ensure_ascii=False) + "\n"
     if output_format == "csv":
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        if is_first:
-            numbers = ["", *(f"_{rank}" for rank in range(2, len(prediction.ranking) + 1))]
-            figures = [name for n in numbers for name in (f"class{n}", f"probability{n}")]
-            writer.writerow(["picture", *figures, "rejected", "note"])
         values = [value for class_name, share in prediction.ranking for value in (class_name, f"{share:.6f}")]
-        writer.writerow([prediction.source, *values, int(prediction.is_rejected), prediction.note])
-        return buffer.getvalue()
+        return _csv_line([prediction.source, *values, int(prediction.is_rejected), prediction.note])
     return "\t".join((prediction.source, *_cells(prediction, reject))).rstrip("\t") + "\n"
+
+
+def _csv_header(prediction: "Prediction") -> list[str]:
+    numbers = ["", *(f"_{rank}" for rank in range(2, len(prediction.ranking) + 1))]
+    return ["picture", *(name for n in numbers for name in (f"class{n}", f"probability{n}")), "rejected", "note"]
+
+
+def _csv_line(values: Sequence[str | int]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(values)
+    return buffer.getvalue()
 
 
 def _as_dict(prediction: "Prediction") -> dict[str, object]:

@@ -1,6 +1,5 @@
 """Reads a folder of class folders full of pictures; does not know what the pictures are for."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError, PictureError
-from .pixels import SUFFIXES, Framing, frame_picture, read_picture
+from .pixels import SUFFIXES, Framing, frame_picture, read_picture, without_warnings
 
 # What people call the parts of a set
 PART_FOLDERS = {
@@ -27,15 +26,6 @@ class PictureFile:
     path: Path
     class_name: str
     split: str
-
-
-def pictures_below(folder: Path) -> list[Path]:
-    """Return the files below a folder that have a picture's name, sorted, hidden ones left out.
-
-    Raises:
-        DataError: A folder cannot be read.
-    """
-    return [path for path in _files_below(folder) if path.suffix.lower() in SUFFIXES]
 
 
 def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
@@ -106,8 +96,7 @@ def decode_files(
         What is wrong with each file, empty where nothing is.
     """
     problems = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(cpu_count()) as pool:
-        warnings.simplefilter("ignore")  # for all threads, which `read_picture` cannot do for each
+    with without_warnings(), ThreadPoolExecutor(cpu_count()) as pool:
         for row, outcome in enumerate(_in_chunks(pool, files, framing)):
             if isinstance(outcome, str):
                 problems.append(outcome)

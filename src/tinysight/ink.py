@@ -4,6 +4,8 @@ Source: the placing (20×20 box, aspect kept, centre of mass in the middle of 28
 C. J. C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -83,12 +85,22 @@ def place_strokes(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray
 
 def is_framed(grey: NDArray[np.uint8], height: int, width: int) -> bool:
     """Tell whether a picture of the right size is placed already: black at its edge and its mass in the middle."""
-    if grey.shape != (height, width) or not grey.any():
+    if grey.shape != (height, width):
         return False
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    row, column = _centre_of_mass(grey.astype(np.float64))
+    # All are whole numbers, so that these sums are exact
+    mass, row_moment, column_moment, edge_mass = (grey.ravel().astype(np.float64) @ _moments(height, width)).tolist()
+    if not mass or edge_mass / (2 * (height + width)) >= 8:
+        return False
     # In MNIST no centre of mass is further than half a pixel from (14, 14).
-    return edge.mean() < 8 and abs(row - height / 2) < 0.55 and abs(column - width / 2) < 0.55
+    return bool(abs(row_moment / mass - height / 2) < 0.55 and abs(column_moment / mass - width / 2) < 0.55)
+
+
+@functools.cache
+def _moments(height: int, width: int) -> NDArray[np.float64]:
+    """Return what each pixel adds to mass, both moments, and the mass of all four edges: ``(height * width, 4)``."""
+    rows, columns = np.indices((height, width))
+    edges = np.sum([rows == 0, rows == height - 1, columns == 0, columns == width - 1], axis=0)
+    return np.stack([np.ones((height, width)), rows, columns, edges], axis=-1).reshape(-1, 4)
 
 
 def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -7,15 +7,17 @@ The graph takes ``images``, uint8 ``(batch, height, width[, 3])``, and gives ``p
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from .errors import MissingExtraError, ModelFileError
 from .files import read_at_most
 from .graphcheck import ExternalData, check_graph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 FORMAT = 1  # counted up when older versions of Tinysight could no longer read the file
 MAX_MODEL_BYTES = 2**30
@@ -111,12 +113,13 @@ def read_model_bytes(path: Path) -> bytes:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def open_session(data: bytes, name: str) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
+def open_session(data: bytes, name: str, num_threads: int = 0) -> "tuple[onnxruntime.InferenceSession, dict[str, Any]]":
     """Load a classifier's file for prediction, and refuse any other.
 
     Args:
         data: Bytes of the file.
         name: What error messages call it.
+        num_threads: How many threads run the graph; 0 is one for each core.
 
     Returns:
         The ONNX Runtime session and the metadata.
@@ -124,7 +127,10 @@ def open_session(data: bytes, name: str) -> tuple[onnxruntime.InferenceSession, 
     Raises:
         ModelFileError: Not ONNX, damaged, not ours, or with weights in another file.
     """
+    import onnxruntime  # starts a thread, which a process that divides had better not have yet
+
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
     options.add_session_config_entry("session.load_model_format", "ONNX")  # as `check_graph` reads it
     try:
@@ -137,7 +143,7 @@ def open_session(data: bytes, name: str) -> tuple[onnxruntime.InferenceSession, 
     return session, _checked_metadata(session, name)
 
 
-def _checked_metadata(session: onnxruntime.InferenceSession, name: str) -> dict[str, Any]:
+def _checked_metadata(session: "onnxruntime.InferenceSession", name: str) -> dict[str, Any]:
     stored = session.get_modelmeta().custom_metadata_map
     if "tinysight_format" not in stored:
         raise _foreign(name)

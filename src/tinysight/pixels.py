@@ -5,6 +5,7 @@ The one pixel path: training, prediction and serving all come through `read_pict
 
 import contextlib
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from .errors import PictureError
 from .files import read_at_most
@@ -83,11 +84,11 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.I
         PictureError: The file is missing, empty, damaged, too large, or of a type that is not read.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the picture")
-    data = source if isinstance(source, bytes) else _read_bytes(Path(source), name)
+    data = source if isinstance(source, bytes) else _read_bytes(source, name)
     if not data:
         raise PictureError(f"{name}: the file is empty; expected a picture")
     try:
-        with _no_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 size = f"{picture.width}×{picture.height}"
                 raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {MAX_PIXELS:,} pixels")
@@ -118,9 +119,9 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
     if (picture.size, picture.mode) != (wanted_size, wanted_mode):
         note = f"framed from {picture.width}×{picture.height} {'grey' if picture.mode == 'L' else 'colour'}"
     if framing.method == "ink":
-        grey = np.asarray(picture.convert("L"))
+        grey = _pixels(picture if picture.mode == "L" else picture.convert("L"))
         pixels, fault = frame_ink(grey, framing.height, framing.width)
-        if not note and not np.array_equal(pixels, grey):
+        if not note and pixels is not grey and not np.array_equal(pixels, grey):
             note = "framed anew: its ink was not light on dark, in MNIST's place"
         if framing.channels == 3:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
@@ -141,17 +142,21 @@ def frame_array(array: NDArray[np.uint8], framing: Framing) -> Framed:
 
 
 @contextlib.contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Keep Pillow's warnings off the terminal: what matters is raised."""
+def without_warnings() -> Iterator[None]:
+    """Keep Pillow's warnings off the terminal: what matters is raised.
+
+    Around many pictures it holds for all of them, on every thread, and what is in it already is not done again.
+    """
+    if warnings.filters[:1] == [("ignore", None, Warning, None, 0)]:
+        yield
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
-def _read_bytes(path: Path, name: str) -> bytes:
+def _read_bytes(path: str | Path, name: str) -> bytes:
     try:
-        if path.is_dir():
-            raise PictureError(f"{name}: is a folder; expected a picture file")
         data = read_at_most(path, MAX_FILE_BYTES)
         if data is None:
             raise PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
@@ -159,13 +164,16 @@ def _read_bytes(path: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise PictureError(f"{name}: there is no such file") from None
     except OSError as error:
+        if os.path.isdir(path):  # noqa: PTH112
+            raise PictureError(f"{name}: is a folder; expected a picture file") from None
         raise PictureError(f"{name}: cannot be read ({error.strerror})") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Turn a photograph as its EXIF orientation says; unreadable EXIF data says nothing."""
     try:
-        return ImageOps.exif_transpose(picture)
+        is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(picture) if is_turned else picture
     except Exception:  # damaged EXIF data raises SyntaxError, struct.error, ValueError and more
         return picture
 
@@ -176,7 +184,9 @@ def _plain(picture: Image.Image) -> Image.Image:
         return _eight_bits(picture)
     if "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return _on_background(picture.convert("RGBA"))
-    if picture.mode in ("1", "L"):
+    if picture.mode in ("L", "RGB"):
+        return picture
+    if picture.mode == "1":
         return picture.convert("L")
     if picture.mode == "P":
         return _grey_if_without_colour(picture.convert("RGB"))
@@ -212,6 +222,11 @@ def _grey_if_without_colour(picture: Image.Image) -> Image.Image:
     red, green, blue = picture.split()
     is_colour = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
     return picture if is_colour else red
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of a grey picture, as ``numpy.asarray`` does, without its questions."""
+    return np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.height, picture.width)
 
 
 def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,0 +1,119 @@
+"""Finds the pictures that names mean, in order: files, folders, patterns, archives, standard input; does not decode."""
+
+import glob
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import PictureError
+from .pixels import MAX_FILE_BYTES, SUFFIXES
+
+STANDARD_INPUT = "-"
+
+Source = tuple[str, str | bytes | PictureError]  # what to call a picture, and its path, its content, or why it has none
+
+
+def find_sources(names: list[str]) -> Iterator[Source]:
+    """Yield each picture that names mean, as it is found: no more than one folder's names are kept.
+
+    Args:
+        names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input.
+    """
+    for name in names:
+        if name == STANDARD_INPUT:
+            yield name, _standard_input()
+        elif os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
+            yield from _or_failure(_below(str(Path(name))), name, "no pictures in this folder")
+        elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
+            yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
+        elif glob.has_magic(name) and not os.path.lexists(name):
+            matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
+            yield from _or_failure(find_sources(matches), name, "no file fits this pattern")
+        else:
+            yield name, name
+
+
+def count_sources(names: list[str]) -> int:
+    """Return how many pictures names mean, or 0 where only reading them would tell."""
+    if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
+        return 0
+    return sum(1 for _ in find_sources(names))
+
+
+def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[Source]:
+    """Yield sources; where there are none, why."""
+    is_empty = True
+    for source in sources:
+        is_empty = False
+        yield source
+    if is_empty:
+        yield _failure(name, reason)
+
+
+def _failure(name: str, reason: str) -> Source:
+    return name, PictureError(f"{name}: {reason}")
+
+
+def _below(folder: str) -> Iterator[Source]:
+    """Yield the files below a folder that have a picture's name, sorted, hidden ones left out."""
+    files, folders = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith((".", "__")):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif _has_suffix(entry.name) and entry.is_file():
+                    files.append(entry.name)
+    except OSError as error:
+        yield _failure(folder, f"cannot be read ({error.strerror})")
+        return
+    start = "" if folder == os.curdir else os.path.join(folder, "")  # noqa: PTH118
+    files.sort()
+    for name in files:
+        path = start + name
+        yield path, path
+    del files
+    for name in sorted(folders):
+        yield from _below(start + name)
+
+
+def _has_suffix(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+
+
+def _standard_input() -> bytes | PictureError:
+    if sys.stdin is None:
+        return PictureError("standard input: it is closed")
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
+
+
+def _in_archive(name: str) -> Iterator[Source]:
+    """Yield the pictures in a ZIP archive, read in memory: nothing is unpacked on disk."""
+    try:
+        with zipfile.ZipFile(name) as archive:
+            for member in archive.infolist():
+                if _is_picture(member):
+                    yield _read_member(archive, member, f"{name}/{member.filename}")
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        yield _failure(name, f"not a ZIP archive that can be read ({error})")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, called: str) -> Source:
+    try:
+        with archive.open(member) as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+        return _failure(called, f"cannot be read from the archive ({error})")
+    if len(content) > MAX_FILE_BYTES:
+        return _failure(called, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    return called, content
+
+
+def _is_picture(member: zipfile.ZipInfo) -> bool:
+    path = Path(member.filename)
+    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not member.is_dir() and not is_hidden and path.suffix.lower() in SUFFIXES
