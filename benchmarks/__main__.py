@@ -28,7 +28,9 @@ if not (Path(os.environ["TINYSIGHT_DATA"]) / "mnist").is_dir():
         "MNIST is not there: set TINYSIGHT_DATA to a folder with mnist/train-images-idx3-ubyte.gz and the rest"
     )
 measures = {
-    "time": lambda _: time_to_accuracy.measure(options.runs, [0.98, 0.99] if options.full else [0.98], options.peers),
+    "time": lambda before: time_to_accuracy.measure(
+        options.runs, [0.98, 0.99] if options.full else [0.98], options.peers, before
+    ),
     "phases": lambda _: phases.measure(options.runs),
     "throughput": lambda _: throughput.measure(options.runs * 3),
     "prediction": lambda _: prediction.measure(options.runs * 3),

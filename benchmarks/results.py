@@ -47,24 +47,21 @@ def write_page() -> None:
         if path_of(name).exists():
             result = json.loads(path_of(name).read_text())
             parts.append(writer(result))
-            parts.append(f"{result['date']}; {result['machine']}; {result['versions']}.\n")
+            if name != "time":  # whose goals are measured on days of their own
+                parts.append(f"{_about(result)}\n")
     PAGE.write_text("\n".join(parts))
     if path_of("time").exists():
         _plot(json.loads(path_of("time").read_text()))
 
 
 def _time_parts(result: Result) -> str:
-    parts = [_time_part(result, goal) for goal in result["options"]]
-    versions = "; ".join(
-        f"{NAMES[peer]}: " + ", ".join(f"{package} {version}" for package, version in packages.items())
-        for peer, packages in result["peers"].items()
-    )
-    return "\n".join([*parts, f"![Seconds of each program]({PLOT.relative_to(FOLDER)})\n\n{versions}.\n"])
+    parts = [_time_part(measured, goal) for goal, measured in result["goals"].items()]
+    return "\n".join([*parts, f"![Seconds of each program]({PLOT.relative_to(FOLDER)})\n"])
 
 
 def _time_part(result: Result, goal: str) -> str:
     share = _percent(float(goal))
-    command = " ".join(["tinysight train mnist", *result["options"][goal]])
+    command = " ".join(["tinysight train mnist", *result["options"]])
     lines = [
         f"## Whole process to {share} of MNIST's test images\n",
         f"`{command}`, from start to saved run, against programs that look at the test images after each epoch and "
@@ -72,20 +69,28 @@ def _time_part(result: Result, goal: str) -> str:
         "| program | seconds | times Tinysight's | how it went |",
         "|---|---|---|---|",
     ]
-    own = _seconds(result, "tinysight", goal)
+    own = _seconds(result, "tinysight")
     for name, runs in result["runs"].items():
-        times, notes = _seconds(result, name, goal), list(dict.fromkeys(run[goal]["note"] for run in runs))
+        times, notes = _seconds(result, name), list(dict.fromkeys(run["note"] for run in runs))
         missed = [note.startswith("missed") for note in notes]
         over = "over " if any(missed) else ""
         ratio = "–" if all(missed) else over + _spread([time / mine for time, mine in zip(times, own, strict=True)])
         lines.append(
             f"| {NAMES[name]} | {_spread(times)} | {1 if name == 'tinysight' else ratio} | {'; '.join(notes)} |"
         )
-    return "\n".join([*lines, ""])
+    versions = "; ".join(
+        f"{NAMES[peer]}: " + ", ".join(f"{package} {version}" for package, version in packages.items())
+        for peer, packages in result["peers"].items()
+    )
+    return "\n".join([*lines, f"\n{versions}.\n", f"{_about(result)}\n"])
 
 
-def _seconds(result: Result, name: str, goal: str) -> list[float]:
-    return [run[goal]["seconds"] for run in result["runs"][name]]
+def _about(result: Result) -> str:
+    return f"{result['date']}; {result['machine']}; {result['versions']}."
+
+
+def _seconds(result: Result, name: str) -> list[float]:
+    return [run["seconds"] for run in result["runs"][name]]
 
 
 def _phases_part(result: Result) -> str:
@@ -198,13 +203,12 @@ def _plot(result: Result) -> None:
     mpl.rcParams["svg.hashsalt"] = "tinysight"
     from matplotlib import pyplot
 
-    goals = list(result["options"])
-    figure, plots = pyplot.subplots(
-        len(goals), figsize=(8, (0.4 * len(result["runs"]) + 1) * len(goals)), layout="constrained", squeeze=False
-    )
-    for axes, goal in zip(plots[:, 0], goals, strict=True):
-        medians = {name: statistics.median(_seconds(result, name, goal)) for name in result["runs"]}
-        reached = {name: not any("missed" in run[goal]["note"] for run in result["runs"][name]) for name in medians}
+    goals = result["goals"]
+    height = sum(0.4 * len(measured["runs"]) + 1 for measured in goals.values())
+    figure, plots = pyplot.subplots(len(goals), figsize=(8, height), layout="constrained", squeeze=False)
+    for axes, (goal, measured) in zip(plots[:, 0], goals.items(), strict=True):
+        medians = {name: statistics.median(_seconds(measured, name)) for name in measured["runs"]}
+        reached = {name: not any("missed" in run["note"] for run in measured["runs"][name]) for name in medians}
         order = sorted(medians, key=lambda name: (reached[name], -medians[name]))
         colours = ["#d9822b" if name == "tinysight" else "#8a9ba8" if reached[name] else "#d8dfe4" for name in order]
         names = [NAMES[name].replace("`", "") for name in order]

@@ -23,26 +23,27 @@ OPTIONS = {
 MAX_EPOCHS = 10  # of a peer; then it has all but stopped learning
 
 
-def measure(num_runs: int, goals: list[float], peers: list[str]) -> dict:
-    """Run every program `num_runs` times, in turn."""
+def measure(num_runs: int, goals: list[float], peers: list[str], before: dict) -> dict:
+    """Run every program `num_runs` times, in turn; goals not asked for stay as they were measured before."""
     pythons = {peer: processes.environment(peer, PEERS[peer]) for peer in peers}
-    runs: dict[str, list[dict]] = {name: [] for name in ("tinysight", *peers)}
+    runs: dict[float, dict[str, list[dict]]] = {goal: {name: [] for name in ("tinysight", *peers)} for goal in goals}
     for seed in range(num_runs):
-        runs["tinysight"].append({})
         for goal in goals:
             finished, evaluation, _ = processes.train("mnist", *OPTIONS[goal], "--seed", str(seed))
             if evaluation["accuracy"] < goal:
                 raise SystemExit(f"tinysight did not reach {goal:.1%} with seed {seed}: {evaluation['accuracy']:.2%}")
-            runs["tinysight"][-1][str(goal)] = {"seconds": finished.seconds, "note": f"{evaluation['accuracy']:.2%}"}
-        print("tinysight", runs["tinysight"][-1], flush=True)
+            runs[goal]["tinysight"].append({"seconds": finished.seconds, "note": f"{evaluation['accuracy']:.2%}"})
+            print("tinysight", goal, runs[goal]["tinysight"][-1], flush=True)
         for peer, python in pythons.items():
             program = str(processes.FOLDER / "peers" / f"{peer}.py")
             finished = processes.run([python, program, ",".join(map(str, goals)), str(seed), str(MAX_EPOCHS)])
-            lines = [(seconds, *line.split(maxsplit=1)) for seconds, line in finished.lines]
-            runs[peer].append({goal: {"seconds": seconds, "note": note} for seconds, goal, note in lines})
-            print(peer, runs[peer][-1], flush=True)
-    return {
-        "options": {str(goal): OPTIONS[goal] for goal in goals},
-        "runs": runs,
+            for seconds, line in finished.lines:
+                goal, note = line.split(maxsplit=1)
+                runs[float(goal)][peer].append({"seconds": seconds, "note": note})
+            print(peer, finished.lines, flush=True)
+    about = {
+        **processes.machine(),
         "peers": {peer: processes.versions_in(python, PEERS[peer]) for peer, python in pythons.items()},
     }
+    measured = {str(goal): {**about, "options": OPTIONS[goal], "runs": runs[goal]} for goal in goals}
+    return {"goals": {**before.get("goals", {}), **measured}}
