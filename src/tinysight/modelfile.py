@@ -127,6 +127,7 @@ def open_session(data: bytes, name: str) -> tuple[onnxruntime.InferenceSession, 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
     options.add_session_config_entry("session.load_model_format", "ONNX")  # as `check_graph` reads it
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting leaves the cores to others
     try:
         check_graph(data)
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

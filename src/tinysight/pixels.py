@@ -119,9 +119,9 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
     if (picture.size, picture.mode) != (wanted_size, wanted_mode):
         note = f"framed from {picture.width}×{picture.height} {'grey' if picture.mode == 'L' else 'colour'}"
     if framing.method == "ink":
-        grey = np.asarray(picture.convert("L"))
+        grey = np.asarray(picture if picture.mode == "L" else picture.convert("L"))
         pixels, fault = frame_ink(grey, framing.height, framing.width)
-        if not note and not np.array_equal(pixels, grey):
+        if not note and pixels is not grey and not np.array_equal(pixels, grey):
             note = "framed anew: its ink was not light on dark, in MNIST's place"
         if framing.channels == 3:
             pixels = np.repeat(pixels[..., None], 3, axis=2)

@@ -21,7 +21,7 @@ from .inference import inference_routes
 from .limits import Limits
 from .metrics import Metrics
 from .pages import page_routes
-from .predictions import prediction_routes
+from .predictions import add_prediction_routes
 from .records import Records
 from .refusals import JSON, Refusal, refusal_response
 
@@ -58,7 +58,7 @@ class Service:
         metrics, bodies = Metrics(), Bodies(limits)
         self._batches = Batches(classifier, limits, metrics.count_batch)
         self.api = _api()
-        self.api.include_router(prediction_routes(classifier, name, self._batches, bodies, limits))
+        add_prediction_routes(self.api, classifier, name, self._batches, bodies, limits)
         self.api.include_router(inference_routes(classifier, name, self._batches, bodies, limits))
         self.api.include_router(page_routes())
         _add_what_tells_of_the_service(self.api, metrics)

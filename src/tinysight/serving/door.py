@@ -63,8 +63,7 @@ class Door:
             return None
         if hmac.compare_digest(authorization, self._authorization):
             return None
-        problem = "another key is needed" if authorization else "a key is needed"
-        message = f"{problem}; send the header 'Authorization: Bearer' with the service's key"
+        message = "this is not the service's key; another is needed" if authorization else "a key is needed"
         return Refusal(401, message, {"WWW-Authenticate": "Bearer", **CLOSE})
 
 

@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,13 +30,15 @@ BODY = {
 }
 
 
-def prediction_routes(classifier: Classifier, name: str, batches: Batches, bodies: Bodies, limits: Limits) -> APIRouter:
-    """Return the routes `/predict` and `/classifier`."""
-    router = APIRouter(tags=["pictures"])
+def add_prediction_routes(
+    api: FastAPI, classifier: Classifier, name: str, batches: Batches, bodies: Bodies, limits: Limits
+) -> None:
+    """Add the routes `/predict` and `/classifier`."""
     description = json.dumps(describe(classifier, name)).encode()
 
-    @router.post(
+    @api.post(
         "/predict",
+        tags=["pictures"],
         response_class=Response,
         openapi_extra=BODY,
         responses={200: {"model": Predictions}, **refusals(400, 401, 403, 408, 413, 415, 421, 422, 429)},
@@ -53,16 +55,15 @@ def prediction_routes(classifier: Classifier, name: str, batches: Batches, bodie
         answers = [_answer(prediction, framed if pixels else None, top) for prediction, framed in named]
         return Response(json.dumps({"predictions": answers}, ensure_ascii=False), media_type=JSON)
 
-    @router.get(
+    @api.get(
         "/classifier",
+        tags=["pictures"],
         response_class=Response,
         responses={200: {"model": Description}, **refusals(400, 401, 403, 421)},
     )
     async def show_classifier() -> Response:
         """The classifier's classes and framing."""
         return Response(description, media_type=JSON)
-
-    return router
 
 
 def describe(classifier: Classifier, name: str) -> dict[str, Any]:
