@@ -81,7 +81,7 @@ class Bodies:
         return b"".join(pieces)
 
     def _too_large(self) -> str:
-        return f"the body is larger than {self._limits.max_body_bytes / MIB:g} MiB; send less at once"
+        return f"the body is larger than {self._limits.max_body_bytes / MIB:.3g} MiB; send less at once"
 
 
 def _announced_bytes(content_length: str) -> int:
