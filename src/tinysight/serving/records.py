@@ -6,8 +6,10 @@ Nothing that a request says gets into a line but its method, which the parser ha
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,6 +86,24 @@ def _where(error: BaseException) -> str:
         trace = trace.tb_next
     place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
     return f"{type(error).__name__}{place}"
+
+
+@contextlib.contextmanager
+def only_lines() -> Iterator[None]:
+    """Keep what C libraries print about damaged pictures, which may hold what a user sent, off standard error."""
+    before, nowhere = sys.stderr, os.open(os.devnull, os.O_WRONLY)
+    before.flush()
+    kept = os.dup(2)
+    os.dup2(nowhere, 2)
+    try:
+        with open(os.dup(kept), "w", buffering=1, encoding="utf-8", errors="backslashreplace") as own:  # noqa: PTH123
+            sys.stderr = own
+            yield
+    finally:
+        sys.stderr = before
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def write_warnings_as_lines() -> None:
