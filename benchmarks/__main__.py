@@ -8,10 +8,10 @@ import json
 import os
 from pathlib import Path
 
-from . import accuracy, growth, phases, processes, results, throughput, time_to_accuracy
+from . import accuracy, growth, phases, processes, results, serving, throughput, time_to_accuracy
 
-SHORT = ("time", "phases", "throughput")
-LONG = ("growth", "accuracy")
+SHORT = ("time", "phases", "throughput", "serving")
+LONG = ("growth", "accuracy", "serving-memory")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], metavar="NAME", help=", ".join([*SHORT, *LONG]))
@@ -32,6 +32,8 @@ measures = {
     "phases": lambda _: phases.measure(options.runs),
     "throughput": lambda _: throughput.measure(options.runs * 3),
     "growth": lambda _: growth.measure(),
+    "serving": lambda _: serving.measure(options.runs),
+    "serving-memory": lambda _: serving.measure_memory(),
     "accuracy": lambda before: accuracy.measure(options.seeds, options.rows, before),
 }
 for name in options.names or (*SHORT, *(LONG if options.full else ())):

@@ -107,8 +107,9 @@ def only_lines() -> Iterator[None]:
 
 
 def write_warnings_as_lines() -> None:
-    """Have the server's own warnings and errors written in the same way."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.handlers = [_LineHandler(logging.WARNING)]
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)
+    """Have the server's own warnings and errors written in the same way, and Pillow's, about pictures, not at all."""
+    for name, handler in (("uvicorn.error", _LineHandler(logging.WARNING)), ("PIL", logging.NullHandler())):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(logging.WARNING)
