@@ -139,4 +139,7 @@ def _bare(port: int = 8765):
 
 
 def _resident_mib(pid: int) -> float:
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
+    """The memory of the service and of the process beside it."""
+    pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    texts = [Path(f"/proc/{one}/status").read_text() for one in pids]
+    return sum(int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) for text in texts) / 1024

@@ -30,8 +30,10 @@ class Running:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def resident_mib(self):
-        text = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) / 1024
+        """The memory of the service and of the process beside it."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in (self.pid, *children)]
+        return sum(int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) for text in texts) / 1024
 
     def stop(self, number=signal.SIGTERM):
         """Tell it to stop; return its exit status."""

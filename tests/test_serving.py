@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from base64 import b64decode, b64encode
 from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -268,6 +270,17 @@ def test_when_too_many_wait_the_next_is_told_to_come_again(model_path, tmp_path)
             thread.join()
     assert set(statuses) == {200, 429}
     assert all((status == 429) == (seconds is not None) for status, seconds in zip(statuses, retry, strict=True))
+
+
+def test_a_namer_that_ends_is_started_again(model_path, tmp_path, pictures):
+    with running(tmp_path, model_path) as service, service.client() as client:
+        for _ in range(3):
+            assert client.post("/predict", content=pictures[0]).status_code == 200
+            (child,) = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+            os.kill(int(child), signal.SIGKILL)
+            assert client.post("/predict", content=pictures[0]).status_code in (200, 422)
+        service.stop()
+        assert not Path(f"/proc/{child}").exists()
 
 
 def test_endless_headers_are_broken_off(service):

@@ -1,9 +1,12 @@
-"""Answers all that waits at once, in a thread of its own; does not know HTTP.
+"""Hands all that waits to the namer at once; does not know HTTP or how pictures are named.
 
 The network's weights are read from memory once a batch, not once a picture, which is most of what one picture costs.
 """
 
 import asyncio
+import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,66 +17,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..classifier import Classifier, Prediction
-from ..errors import PictureError
-from ..pixels import Framed
+from ..classifier import Classifier
 from .limits import Limits
+from .namer import Answers, No, Question
 from .refusals import Refusal
 
 MAX_BATCH = 64  # pictures; more at once are no faster, and later
 
-Named = list[tuple[Prediction, Framed]]
-
 
 @dataclass
 class _Job:
-    """Pictures to be framed and named, or images to be given their probabilities, and who waits for them."""
+    """A question, and who waits for the answer."""
 
-    work: "list[bytes] | NDArray[np.uint8]"
-    top: int
+    question: Question
     done: "asyncio.Future[Any]"
     give_up: float
-    framed: list[Framed]
     answer: Any = None
 
     @property
     def size(self) -> int:
-        return len(self.work) if isinstance(self.work, list) else 1
+        return len(self.question.pictures) or 1
 
 
 class Batches:
-    """Runs a classifier in one thread, on all that waits for it.
+    """Asks the namer, in a thread that does nothing but wait for it.
 
     Attributes:
-        num_waiting: Pictures that wait for the network or are in it.
+        num_waiting: Pictures that wait or are being named.
     """
 
-    def __init__(self, classifier: Classifier, limits: Limits, observe: Callable[[int, Named], None]) -> None:
-        """Start the thread.
+    def __init__(self, classifier: Classifier, limits: Limits, observe: Callable[[Answers], None]) -> None:
+        """Start the namer and the thread.
 
         Args:
             classifier: What names pictures.
             limits: How many pictures may wait, how large and for how long.
-            observe: Told, in that thread, how many images each batch had and what was named in it.
+            observe: Told, in that thread, of each batch.
         """
-        self._classifier, self._limits, self._observe = classifier, limits, observe
+        self._first_words = classifier.file_bytes, limits.max_pixels
+        self._limits, self._observe = limits, observe
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.num_waiting = 0
+        self._start_namer()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread when all that waits is answered."""
+        """End thread and namer when all that waits is answered."""
         self._jobs.put(None)
         self._thread.join()
+        self._end_namer()
 
-    async def name(self, pictures: list[bytes], top: int) -> Named:
-        """Name what is in pictures, each as a prediction and the picture as the network sees it.
+    async def name(self, pictures: list[bytes], top: int, has_pixels: bool) -> bytes:
+        """Name what is in pictures; return it as JSON.
 
         Raises:
             Refusal: 422 a picture cannot be read, 429 too many wait.
         """
-        named: Named = await self._wait(pictures, top)
+        named: bytes = await self._wait(Question(tuple(pictures), None, top, has_pixels))
         return named
 
     async def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -82,26 +83,26 @@ class Batches:
         Raises:
             Refusal: 429 too many wait.
         """
-        rows: NDArray[np.float32] = await self._wait(images, 1)
+        rows: NDArray[np.float32] = await self._wait(Question(images=images))
         return rows
 
-    async def _wait(self, work: "list[bytes] | NDArray[np.uint8]", top: int) -> Any:
+    async def _wait(self, question: Question) -> Any:
         future = asyncio.get_running_loop().create_future()
-        job = _Job(work, top, future, time.monotonic() + self._limits.answer_seconds, [])
+        job = _Job(question, future, time.monotonic() + self._limits.answer_seconds)
         if self.num_waiting and self.num_waiting + job.size > self._limits.max_waiting:
             raise _busy()
         self.num_waiting += job.size
         try:
             self._jobs.put(job)
-            return await future
+            answer = await future
         finally:
             self.num_waiting -= job.size
+        if isinstance(answer, No):
+            raise _busy() if answer.status == 429 else Refusal(answer.status, answer.message)
+        return answer
 
     def _run(self) -> None:
-        while True:
-            jobs = self._next_jobs()
-            if not jobs:
-                return
+        while jobs := self._next_jobs():
             self._answer(jobs)
             jobs[0].done.get_loop().call_soon_threadsafe(_deliver, jobs)
 
@@ -122,49 +123,44 @@ class Batches:
         return jobs
 
     def _answer(self, jobs: list[_Job]) -> None:
-        """Give each job its answer, or the refusal that is one."""
+        """Give each job its answer, and those that have waited too long theirs."""
+        now = time.monotonic()
+        in_time = [job for job in jobs if job.give_up > now]
         try:
-            pictures = [job for job in jobs if isinstance(job.work, list) and self._frame(job)]
-            named = self._name(pictures) if pictures else []
-            arrays = [job for job in jobs if isinstance(job.work, np.ndarray)]
-            if arrays:
-                self._score(arrays)
-            self._observe(len(named) + sum(len(job.work) for job in arrays), named)
-        except Exception as error:  # a thread that ended would leave everybody waiting
-            for job in jobs:
-                job.answer = error
-
-    def _frame(self, job: _Job) -> bool:
-        """Frame a job's pictures; tell whether all of them could be read."""
-        if time.monotonic() > job.give_up:
-            job.answer = _busy()
-            return False
-        try:
-            for number, picture in enumerate(job.work, 1):
-                name = f"picture {number} of {len(job.work)}" if len(job.work) > 1 else "the picture"
-                job.framed.append(self._classifier.frame(picture, name, self._limits.max_pixels))
-        except PictureError as error:
-            job.answer = Refusal(422, str(error))
-            return False
-        except MemoryError:
-            job.answer = Refusal(413, "there is not enough memory for this picture; make it smaller")
-            return False
-        return True
-
-    def _name(self, jobs: list[_Job]) -> Named:
-        framed = [one for job in jobs for one in job.framed]
-        top = max(job.top for job in jobs)
-        named = list(zip(self._classifier.predict_framed(["bytes"] * len(framed), framed, top), framed, strict=True))
-        start = 0
+            pickle.dump([job.question for job in in_time], self._asked)
+            self._asked.flush()
+            found: Answers = pickle.load(self._told)  # noqa: S301 - from the namer, on a pipe that nobody else has
+        except (OSError, EOFError, pickle.UnpicklingError):  # it has ended amid these pictures
+            self._end_namer()
+            self._start_namer()
+            is_guilty = len(in_time) == 1
+            broken = No(422, "the picture broke the decoder") if is_guilty else No(429, "another picture did")
+            found = Answers([broken] * len(in_time))
         for job in jobs:
-            job.answer = named[start : start + len(job.framed)]
-            start += len(job.framed)
-        return named
+            job.answer = No(429, "it has waited too long")
+        for job, answer in zip(in_time, found.answers, strict=True):
+            job.answer = answer
+        self._observe(found)
 
-    def _score(self, jobs: list[_Job]) -> None:
-        rows = self._classifier.probabilities(np.concatenate([job.work for job in jobs]))
-        for job, part in zip(jobs, np.split(rows, np.cumsum([len(job.work) for job in jobs])[:-1]), strict=True):
-            job.answer = part
+    def _start_namer(self) -> None:
+        code = f"import sys; sys.path[:] = {sys.path!r}; from tinysight.serving.namer import main; main()"
+        command = [sys.executable, "-c", code]  # whatever folder it is started in, the same Tinysight
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL  # C libraries print about damaged pictures
+        self._namer = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)  # noqa: S603 - our own
+        self._asked, self._told = self._pipes()
+        pickle.dump(self._first_words, self._asked)
+        self._asked.flush()
+
+    def _pipes(self) -> tuple[Any, Any]:
+        return self._namer.stdin, self._namer.stdout
+
+    def _end_namer(self) -> None:
+        for pipe in (self._asked, self._told):
+            try:
+                pipe.close()
+            except OSError:  # what it never read cannot be flushed
+                continue
+        self._namer.wait()
 
 
 def _busy() -> Refusal:
@@ -174,9 +170,5 @@ def _busy() -> Refusal:
 def _deliver(jobs: list[_Job]) -> None:
     """Wake those who wait; runs in the event loop."""
     for job in jobs:
-        if job.done.done():  # whoever waited is gone
-            continue
-        if isinstance(job.answer, Exception):
-            job.done.set_exception(job.answer)
-        else:
+        if not job.done.done():  # else whoever waited is gone
             job.done.set_result(job.answer)

@@ -1,11 +1,11 @@
 """Counts requests and predictions for Prometheus; does not know how they are answered."""
 
-from collections import Counter as Tally
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from .batches import MAX_BATCH, Named
+from .batches import MAX_BATCH
+from .namer import Answers
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCHES = tuple(2**power for power in range(MAX_BATCH.bit_length()))
@@ -55,15 +55,13 @@ class Metrics:
         add()
         observe(seconds)
 
-    def count_batch(self, num_images: int, named: Named) -> None:
+    def count_batch(self, found: Answers) -> None:
         """Count a batch that went through the network."""
-        if num_images:
-            self._batches.observe(num_images)
-        if not named:
-            return
-        for class_name, number in Tally(prediction.class_name for prediction, _ in named).items():
+        if found.num_images:
+            self._batches.observe(found.num_images)
+        for class_name, number in found.classes.items():
             self._predictions.labels(class_name).inc(number)
-        self._rejected.inc(sum(prediction.is_rejected for prediction, _ in named))
+        self._rejected.inc(found.num_rejected)
 
     def as_text(self) -> bytes:
         """Return all counts in Prometheus's text format."""

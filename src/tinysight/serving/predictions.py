@@ -1,7 +1,7 @@
 """The routes of pictures and of the classifier's description; does not know how a picture is decoded or named."""
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Annotated, Any
 
@@ -9,8 +9,7 @@ from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..classifier import Classifier, Prediction
-from ..pixels import Framed
+from ..classifier import Classifier
 from .answers import Description, Pictures, Predictions, refusals
 from .batches import Batches
 from .bodies import Bodies
@@ -51,9 +50,7 @@ def add_prediction_routes(
         """Name what is in a picture, or in several sent as JSON."""
         with await bodies.read(request) as body:
             pictures = _pictures_in(body, request.headers.get("content-type", ""), limits.max_pictures)
-            named = await batches.name(pictures, top)
-        answers = [_answer(prediction, framed if pixels else None, top) for prediction, framed in named]
-        return Response(json.dumps({"predictions": answers}, ensure_ascii=False), media_type=JSON)
+            return Response(await batches.name(pictures, top, pixels), media_type=JSON)
 
     @api.get(
         "/classifier",
@@ -107,16 +104,3 @@ def _decoded(image: object, name: str) -> bytes:
     except (Base64Error, ValueError):  # ValueError: it is not ASCII
         pass
     raise Refusal(422, f"{name}: not base64; expected a picture file as a base64 string")
-
-
-def _answer(prediction: Prediction, framed: Framed | None, top: int) -> dict[str, Any]:
-    answer = {
-        "class_name": prediction.class_name,
-        "probability": prediction.probability,
-        "ranking": [{"class_name": name, "probability": share} for name, share in prediction.ranking[:top]],
-        "is_rejected": prediction.is_rejected,
-        "note": prediction.note,
-    }
-    if framed is not None:
-        answer["pixels"] = b64encode(framed.pixels.tobytes()).decode()
-    return answer

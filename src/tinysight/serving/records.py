@@ -6,10 +6,8 @@ Nothing that a request says gets into a line but its method, which the parser ha
 import contextlib
 import json
 import logging
-import os
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,28 +86,9 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"
 
 
-@contextlib.contextmanager
-def only_lines() -> Iterator[None]:
-    """Keep what C libraries print about damaged pictures, which may hold what a user sent, off standard error."""
-    before, nowhere = sys.stderr, os.open(os.devnull, os.O_WRONLY)
-    before.flush()
-    kept = os.dup(2)
-    os.dup2(nowhere, 2)
-    try:
-        with open(os.dup(kept), "w", buffering=1, encoding="utf-8", errors="backslashreplace") as own:  # noqa: PTH123
-            sys.stderr = own
-            yield
-    finally:
-        sys.stderr = before
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def write_warnings_as_lines() -> None:
-    """Have the server's own warnings and errors written in the same way, and Pillow's, about pictures, not at all."""
-    for name, handler in (("uvicorn.error", _LineHandler(logging.WARNING)), ("PIL", logging.NullHandler())):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
-        logger.setLevel(logging.WARNING)
+    """Have the server's own warnings and errors written in the same way."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.handlers = [_LineHandler(logging.WARNING)]
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)

@@ -13,7 +13,7 @@ from ..errors import ServiceError
 from .application import Service
 from .connections import Connection, Sweeper
 from .limits import Limits
-from .records import only_lines, write_warnings_as_lines
+from .records import write_warnings_as_lines
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -63,8 +63,7 @@ def run(service: Service, listener: socket.socket, limits: Limits) -> int | None
     write_warnings_as_lines()
     server = Server(service, limits)
     try:
-        with only_lines():
-            server.run([listener])
+        server.run([listener])
     finally:
         service.close()
     return server.signal
