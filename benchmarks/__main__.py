@@ -8,10 +8,10 @@ import json
 import os
 from pathlib import Path
 
-from . import accuracy, growth, phases, prediction, processes, results, throughput, time_to_accuracy
+from . import accuracy, growth, phases, prediction, processes, results, serving, throughput, time_to_accuracy
 
-SHORT = ("time", "phases", "throughput", "prediction")
-LONG = ("growth", "accuracy")
+SHORT = ("time", "phases", "throughput", "prediction", "serving")
+LONG = ("growth", "accuracy", "serving-memory")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], metavar="NAME", help=", ".join([*SHORT, *LONG]))
@@ -35,6 +35,8 @@ measures = {
     "throughput": lambda _: throughput.measure(options.runs * 3),
     "prediction": lambda _: prediction.measure(options.runs * 3),
     "growth": lambda _: growth.measure(),
+    "serving": lambda _: serving.measure(options.runs),
+    "serving-memory": lambda _: serving.measure_memory(),
     "accuracy": lambda before: accuracy.measure(options.seeds, options.rows, before),
 }
 for name in options.names or (*SHORT, *(LONG if options.full else ())):

@@ -40,6 +40,8 @@ def write_page() -> None:
         "phases": _phases_part,
         "throughput": _throughput_part,
         "prediction": _prediction_part,
+        "serving": _serving_part,
+        "serving-memory": _serving_memory_part,
         "growth": _growth_part,
         "accuracy": _accuracy_part,
     }
@@ -143,6 +145,37 @@ def _prediction_part(result: Result) -> str:
     lines.append(f"\nOne picture, whole process: {_spread(result['seconds']['one picture'], 2)} s.")
     lines.append(f"\nPeak memory of all processes together, shared pages counted once: {memory}.\n")
     return "\n".join(lines)
+
+
+def _serving_part(result: Result) -> str:
+    lines = [
+        "## Requests per second of the service\n",
+        f"`wrk` with {result['connections']} connections posts MNIST's test images as PNG to `tinysight serve` and, in "
+        "turn, to a FastAPI route on the same server that only reads the body; `python -m benchmarks serving`.\n",
+        "| what | requests per second | share | median, ms | 99th percentile, ms | errors |",
+        "|---|---|---|---|---|---|",
+    ]
+    shares = {"bare": "100 %", "service": f"{_spread([100 * ratio for ratio in result['ratios']], 0)} %"}
+    for name, title in (("bare", "a bare route"), ("service", "`tinysight serve`, `/predict`")):
+        runs = result["runs"][name]
+        columns = [_spread([run[key] for run in runs], digits) for key, digits in (
+            ("per_second", 0), ("median_ms", 1), ("p99_ms", 1)
+        )]  # fmt: skip
+        errors = sum(run["errors"] for run in runs)
+        lines.append(f"| {title} | {columns[0]} | {shares[name]} | {columns[1]} | {columns[2]} | {errors} |")
+    return "\n".join(lines) + "\n"
+
+
+def _serving_memory_part(result: Result) -> str:
+    rows = result["rows"]
+    first = rows[0][1]
+    largest = max(mib for _, mib in rows)
+    return (
+        "## Memory of the service\n\n"
+        f"Over {rows[-1][0]:,} requests, as above, with {result['errors']} errors: {first:.1f} MiB after the first "
+        f"{rows[0][0]:,}, {largest:.1f} MiB at most ({largest / first - 1:+.1%}), {rows[-1][1]:.1f} MiB at the end; "
+        "`python -m benchmarks serving-memory`.\n"
+    )
 
 
 def _growth_part(result: Result) -> str:

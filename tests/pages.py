@@ -1,24 +1,15 @@
-"""A browser, a service that keeps the contract of the page, and strokes to draw; knows no test."""
+"""A browser, the service in a thread, and strokes to draw; knows no test."""
 
-import json
 import shutil
 import threading
-from base64 import b64encode
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.resources import files
-from urllib.parse import parse_qs, urlsplit
+from types import SimpleNamespace
 
 import pytest
 
-from tinysight.errors import TinysightError
-
-PAGE = files("tinysight") / "serving" / "page"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+from tinysight.serving.application import Service
+from tinysight.serving.limits import Limits
+from tinysight.serving.server import Server, listen
 
 # Points in hundredths of the pad's side, as people write.
 STROKES = {
@@ -37,75 +28,46 @@ STROKES = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves the page and a classifier; what is posted stays in `server.bodies`."""
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        path = urlsplit(self.path).path
-        if path == "/classifier":
-            classifier = self.server.classifier
-            return self.say_json(
-                {
-                    "class_names": list(classifier.class_names),
-                    "framing": dict(classifier.metadata["framing"]),
-                    "reject_below": classifier.reject_below,
-                    "name": "digits",
-                }
-            )
-        file = PAGE / ("index.html" if path == "/" else path.removeprefix("/page/"))
-        return self.say(200, TYPES[file.name.rpartition(".")[2]], file.read_bytes())
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.server.key and self.headers["Authorization"] != f"Bearer {self.server.key}":
-            return self.say_json({"error": "a key is needed"}, 401)
-        self.server.bodies.append(body)
-        top = int(parse_qs(urlsplit(self.path).query)["top"][0])
-        try:
-            framed = self.server.classifier.frame(body)
-            (prediction,) = self.server.classifier.predict_framed(["bytes"], [framed], top)
-        except TinysightError as error:
-            return self.say_json({"error": str(error)}, 422)
-        answer = {
-            "class_name": prediction.class_name,
-            "probability": prediction.probability,
-            "ranking": [{"class_name": name, "probability": share} for name, share in prediction.ranking],
-            "is_rejected": prediction.is_rejected,
-            "note": prediction.note,
-            "pixels": b64encode(framed.pixels.tobytes()).decode(),
-        }
-        return self.say_json({"predictions": [answer]})
-
-    def say_json(self, value, status=200):
-        self.say(status, "application/json", json.dumps(value).encode())
-
-    def say(self, status, kind, body):
-        self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
-        self.end_headers()
-        self.wfile.write(body)
-
-
 @contextmanager
 def serving(classifier, key=""):
-    """Serve a classifier and the page on a free port; gives the server, whose `url` is where."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.classifier, server.key, server.bodies = classifier, key, []
-    server.url = f"http://127.0.0.1:{server.server_port}/"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    """Serve a classifier and the page on a free port; gives where as `url`, and what was posted as `bodies`."""
+    service = Service(classifier, "digits", key=key, has_lines=False)
+    running = SimpleNamespace(bodies=[], key=key)
+    service.application = keep_bodies(service.application, running.bodies)
+    limits = Limits()
+    with listen("127.0.0.1", 0) as listener:
+        running.url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        server = Server(service, limits)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield running
+        finally:
+            server.should_exit = True
+            thread.join()
+            service.close()
+
+
+def keep_bodies(application, bodies):
+    """Stand before a service, and keep what is posted to it and answered with anything but a refusal of its sender."""
+
+    async def keep(scope, receive, send):
+        parts, statuses = [], []
+
+        async def received():
+            message = await receive()
+            parts.append(message.get("body", b""))
+            return message
+
+        async def sent(message):
+            statuses.append(message.get("status"))
+            await send(message)
+
+        await application(scope, received, sent)
+        if scope.get("method") == "POST" and statuses[0] != 401:
+            bodies.append(b"".join(parts))
+
+    return keep
 
 
 @contextmanager

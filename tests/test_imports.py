@@ -12,6 +12,7 @@ from PIL import Image
 import tinysight
 
 HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "pandas", "onnx", "jinja2"}
+SERVING = {"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client", "httptools", "uvloop"}
 
 
 def modules_after(code):
@@ -40,14 +41,22 @@ def test_light_rooms_load_nothing_heavy(room):
 
 
 def test_help_loads_nothing_heavy():
-    for command in ((), ("train",), ("evaluate",), ("predict",), ("summary",), ("export",)):
-        assert not run_cli(*command, "--help") & (HEAVY | {"numpy", "PIL", "onnxruntime"})
+    for command in ((), ("train",), ("evaluate",), ("predict",), ("summary",), ("export",), ("serve",)):
+        assert not run_cli(*command, "--help") & (HEAVY | SERVING | {"numpy", "PIL", "onnxruntime"})
 
 
 def test_predict_runs_without_tensorflow(model_path, trained, tmp_path):
     Image.fromarray(np.asarray(trained.images.images[0])).save(tmp_path / "digit.png")
     loaded = run_cli("predict", model_path, tmp_path / "digit.png")
     assert "onnxruntime" in loaded
+    assert not loaded & (HEAVY | SERVING)
+
+
+def test_serve_runs_without_tensorflow(model_path):
+    code = "import tinysight.serving.server, tinysight.serving.namer; from tinysight.classifier import Classifier; "
+    code += "from tinysight.serving.application import Service; "
+    loaded = modules_after(code + f"Service(Classifier.load({str(model_path)!r}), 'digits').close()")
+    assert loaded >= {"fastapi", "onnxruntime"}
     assert not loaded & HEAVY
 
 
@@ -61,7 +70,9 @@ def test_every_public_name_is_there_and_documented():
 
 
 def test_every_module_opens_with_what_it_does_not_know():
-    rooms = [path.stem for path in importlib.resources.files("tinysight").iterdir() if path.name.endswith(".py")]
-    for room in set(rooms) - {"__init__", "__main__"}:
+    folder = importlib.resources.files("tinysight")
+    rooms = {path.stem for path in folder.iterdir() if path.name.endswith(".py")} - {"__init__", "__main__"}
+    rooms |= {f"serving.{path.stem}" for path in (folder / "serving").iterdir() if path.name.endswith(".py")}
+    for room in rooms - {"serving.__init__"}:
         opening = inspect.getdoc(importlib.import_module(f"tinysight.{room}")).split("\n\n")[0]
         assert any(word in opening for word in (" not ", "never", "no ", "nothing")), room

@@ -250,12 +250,12 @@ def test_many_long_names_show_the_most_probable(visit, colourful):
 def test_a_key_is_asked_for_and_kept_in_memory_only(visit, classifier):
     with serving(classifier, key="sesame") as server:
         page = visit(server.url, ignore="401")
-        wait_for_answer(page)
-        draw(page, STROKES["1"])
         page.wait_for_selector("#key", state="visible")
         assert page.locator("#trouble").inner_text() == "a key is needed"
         page.keyboard.type("sesame")
         page.keyboard.press("Enter")
+        page.wait_for_function("() => document.getElementById('page').dataset.answered")
+        draw(page, STROKES["1"])
         page.wait_for_function("() => document.getElementById('page').dataset.className")
         assert not page.locator("#key-form").is_visible()
         assert page.evaluate("() => localStorage.length + sessionStorage.length + document.cookie.length") == 0

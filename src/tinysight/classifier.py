@@ -15,7 +15,7 @@ from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .mapping import let_go
 from .modelfile import open_session, read_model_bytes, replace_metadata
-from .pixels import Framed, Framing, frame_array, frame_picture, read_picture
+from .pixels import MAX_PIXELS, Framed, Framing, frame_array, frame_picture, read_picture
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
 
@@ -148,18 +148,20 @@ class Classifier:
             let_go(images)
         return result
 
-    def frame(self, picture: Picture) -> Framed:
+    def frame(self, picture: Picture, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Framed:
         """Return a picture as this classifier's input, with a note on what was changed.
 
         Args:
             picture: A path, the bytes of a picture file, or uint8 pixels ``(height, width)`` or ``(height, width, 3)``.
+            name: What error messages call a file; by default its path.
+            max_pixels: How large a file's picture may be.
 
         Raises:
             PictureError: It cannot be read.
         """
         if isinstance(picture, np.ndarray):
             return frame_array(picture, self.framing)
-        return frame_picture(read_picture(picture), self.framing)
+        return frame_picture(read_picture(picture, name, max_pixels), self.framing)
 
     def predict(self, pictures: Picture | Iterable[Picture], top: int = 1) -> list[Prediction]:
         """Name what is in each picture.

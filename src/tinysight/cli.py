@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import __version__, display, export_command
+from . import __version__, display, export_command, serve_command
 from .errors import SettingsError, TinysightError
 from .settings import (
     APIS,
@@ -341,6 +341,7 @@ def predict(
 
 
 app.command()(export_command.export)
+app.command()(serve_command.serve)
 
 
 @app.command()

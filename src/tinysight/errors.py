@@ -9,6 +9,7 @@
     │   └── DownloadError   a named set could not be fetched
     ├── ModelFileError      a classifier file cannot be used
     ├── OutputError         results cannot be written where asked
+    ├── ServiceError        the service cannot be started
     └── MissingExtraError   an optional part of Tinysight is not installed
 
 Each message is one line: what was received, what was expected, what to do.
@@ -41,6 +42,10 @@ class ModelFileError(TinysightError, ValueError):
 
 class OutputError(TinysightError, OSError):
     """Results cannot be written where they were asked for."""
+
+
+class ServiceError(TinysightError, OSError):
+    """The service cannot be started where it was asked for."""
 
 
 class MissingExtraError(TinysightError, ImportError):

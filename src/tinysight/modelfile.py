@@ -133,6 +133,7 @@ def open_session(data: bytes, name: str, num_threads: int = 0) -> "tuple[onnxrun
     options.intra_op_num_threads = num_threads
     options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
     options.add_session_config_entry("session.load_model_format", "ONNX")  # as `check_graph` reads it
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting leaves the cores to others
     try:
         check_graph(data)
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -71,7 +71,7 @@ class Framed(NamedTuple):
     fault: str = ""
 
 
-def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.Image:
+def read_picture(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a picture, upright, without transparency, as mode ``L`` or ``RGB`` of 8 bits.
 
     Of an animation this is the first frame. The file's type is told by its content, never by its name.
@@ -79,6 +79,7 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.I
     Args:
         source: A path, or the bytes of a picture file.
         name: What error messages call the picture; by default its path.
+        max_pixels: How large it may be, at most `MAX_PIXELS`.
 
     Raises:
         PictureError: The file is missing, empty, damaged, too large, or of a type that is not read.
@@ -89,9 +90,9 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.I
         raise PictureError(f"{name}: the file is empty; expected a picture")
     try:
         with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+            if picture.width * picture.height > max_pixels:
                 size = f"{picture.width}×{picture.height}"
-                raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {MAX_PIXELS:,} pixels")
+                raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {max_pixels:,} pixels")
             picture.load()
             return _plain(_upright(picture))
     except (PictureError, MemoryError):
@@ -100,7 +101,7 @@ def read_picture(source: str | Path | bytes, name: str | None = None) -> Image.I
         kinds = ", ".join(FORMATS)
         raise PictureError(f"{name}: not a picture that can be read; expected one of {kinds}") from None
     except Image.DecompressionBombError:
-        raise PictureError(f"{name}: too many pixels; make it smaller than {MAX_PIXELS:,} pixels") from None
+        raise PictureError(f"{name}: too many pixels; make it smaller than {max_pixels:,} pixels") from None
     except Exception as error:  # Pillow's decoders raise anything, struct.error and IndexError included
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PictureError(f"{name}: the picture is damaged ({reason[:120]})") from error

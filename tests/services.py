@@ -1,0 +1,93 @@
+"""The service as a process of its own, and raw sockets to it; knows no test."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+
+class Running:
+    """A service in a process of its own, `port`, `url` and `pid` telling where."""
+
+    def __init__(self, process, announced, log):
+        self.process, self.announced, self.log = process, announced, log
+        self.pid = process.pid
+        self.port = int(re.search(r":(\d+)/", announced).group(1))
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def client(self, **options):
+        return httpx.Client(base_url=self.url, timeout=60, **options)
+
+    def lines(self):
+        """What the service has logged so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def resident_mib(self):
+        """The memory of the service and of the process beside it."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in (self.pid, *children)]
+        return sum(int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) for text in texts) / 1024
+
+    def stop(self, number=signal.SIGTERM):
+        """Tell it to stop; return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def say(self, data, timeout=20, end=True):
+        """Send raw bytes on a connection of their own; return all that is answered until it is closed or silent."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
+            answer = b""
+            try:
+                connection.sendall(data)
+                if end:
+                    connection.shutdown(socket.SHUT_WR)
+                while piece := connection.recv(65_536):
+                    answer += piece
+            except (ConnectionError, TimeoutError):
+                pass
+            return answer
+
+
+@contextmanager
+def running(tmp_path, *options, **environment):
+    """Start ``tinysight serve`` on a free port."""
+    log = tmp_path / "service.log"
+    command = [sys.executable, "-m", "tinysight", "serve", "--port", "0", *map(str, options)]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}
+        ) as process,
+    ):
+        announced = process.stdout.readline()
+        assert announced, log.read_text()
+        service = Running(process, announced, log)
+        try:
+            yield service
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def status_of(answer):
+    """Return the status of a raw answer, 0 if there is none."""
+    found = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
+    return int(found.group(1)) if found else 0
+
+
+def assert_refused(response, status, *words):
+    """Check that a response says no as every one does."""
+    assert response.status_code == status, response.text
+    assert set(response.json()) == {"error"}
+    assert "\n" not in response.json()["error"]
+    for word in words:
+        assert word in response.json()["error"]
+    assert response.headers["content-type"] == "application/json"
