@@ -29,10 +29,14 @@ class Running:
         """What the service has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def children(self):
+        """The processes that it has started, by whatever thread."""
+        lists = [path.read_text().split() for path in Path(f"/proc/{self.pid}/task").glob("*/children")]
+        return [pid for pids in lists for pid in pids]
+
     def resident_mib(self):
         """The memory of the service and of the process beside it."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        texts = [Path(f"/proc/{pid}/status").read_text() for pid in (self.pid, *children)]
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in (self.pid, *self.children())]
         return sum(int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) for text in texts) / 1024
 
     def stop(self, number=signal.SIGTERM):

@@ -1,8 +1,11 @@
 """The documentation's commands, run in the order in which a reader meets them."""
 
+import contextlib
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,13 +43,35 @@ def run(command, folder):
     )
 
 
+@contextlib.contextmanager
+def served(command, folder):
+    """Keep a service running that a reader would start in another terminal, and stop it as Ctrl-C does."""
+    environment = {**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+    with (
+        (folder / "service.log").open("w") as log,
+        subprocess.Popen(
+            shlex.split(command), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout.readline().rstrip() in README
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+
+
 @pytest.mark.slow
 def test_every_command_of_the_readme_works(clone, data_folder):
     commands = [command for command in commands_in(README) if not command.startswith("pip ")]
     assert len(commands) > 9
-    for command in commands:
-        result = run(command.replace("make demo", DEMO), clone)
-        assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+    with contextlib.ExitStack() as services:
+        for command in commands:
+            if command.startswith("tinysight serve "):
+                services.enter_context(served(command, clone))
+                continue
+            result = run(command.replace("make demo", DEMO), clone)
+            assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
     for run_name in ("demo", "mnist", "shapes", "tutorial"):
         assert (clone / "runs" / run_name / "model.onnx").is_file()
 

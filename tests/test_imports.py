@@ -12,7 +12,7 @@ from PIL import Image
 import tinysight
 
 HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "pandas", "onnx", "jinja2"}
-SERVING = {"fastapi", "starlette", "uvicorn", "pydantic", "prometheus_client", "httptools", "uvloop"}
+SERVING = {"fastapi", "starlette", "uvicorn", "prometheus_client", "httptools", "uvloop"}  # Typer may load pydantic
 
 
 def modules_after(code):

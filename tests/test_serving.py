@@ -276,7 +276,7 @@ def test_a_namer_that_ends_is_started_again(model_path, tmp_path, pictures):
     with running(tmp_path, model_path) as service, service.client() as client:
         for _ in range(3):
             assert client.post("/predict", content=pictures[0]).status_code == 200
-            (child,) = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+            (child,) = service.children()
             os.kill(int(child), signal.SIGKILL)
             assert client.post("/predict", content=pictures[0]).status_code in (200, 422)
         service.stop()

@@ -15,7 +15,7 @@ from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .mapping import let_go
 from .modelfile import open_session, read_model_bytes, replace_metadata
-from .pixels import MAX_PIXELS, Framed, Framing, frame_array, frame_picture, read_picture
+from .pixels import Framed, Framing, frame_array, frame_picture, read_picture
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
 
@@ -148,13 +148,13 @@ class Classifier:
             let_go(images)
         return result
 
-    def frame(self, picture: Picture, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Framed:
+    def frame(self, picture: Picture, name: str | None = None, max_pixels: int | None = None) -> Framed:
         """Return a picture as this classifier's input, with a note on what was changed.
 
         Args:
             picture: A path, the bytes of a picture file, or uint8 pixels ``(height, width)`` or ``(height, width, 3)``.
             name: What error messages call a file; by default its path.
-            max_pixels: How large a file's picture may be.
+            max_pixels: How large a file's picture may be; by default as large as any.
 
         Raises:
             PictureError: It cannot be read.

@@ -71,7 +71,7 @@ class Framed(NamedTuple):
     fault: str = ""
 
 
-def read_picture(source: str | Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_picture(source: str | Path | bytes, name: str | None = None, max_pixels: int | None = None) -> Image.Image:
     """Decode a picture, upright, without transparency, as mode ``L`` or ``RGB`` of 8 bits.
 
     Of an animation this is the first frame. The file's type is told by its content, never by its name.
@@ -79,12 +79,13 @@ def read_picture(source: str | Path | bytes, name: str | None = None, max_pixels
     Args:
         source: A path, or the bytes of a picture file.
         name: What error messages call the picture; by default its path.
-        max_pixels: How large it may be, at most `MAX_PIXELS`.
+        max_pixels: How large it may be; by default `MAX_PIXELS`.
 
     Raises:
         PictureError: The file is missing, empty, damaged, too large, or of a type that is not read.
     """
     name = name or (str(source) if isinstance(source, str | Path) else "the picture")
+    max_pixels = max_pixels or MAX_PIXELS
     data = source if isinstance(source, bytes) else _read_bytes(source, name)
     if not data:
         raise PictureError(f"{name}: the file is empty; expected a picture")
