@@ -135,8 +135,8 @@ def _prediction_part(result: Result) -> str:
         "| what | pictures per second | our share of it, % | after the start | our share of it, % |",
         "|---|---|---|---|---|",
     ]
-    for name, rate, working_rate, shares, working_shares in prediction.rates(result):
-        figures = [_spread([100 * share for share in row], 0) for row in (shares, working_shares)]
+    for name, rate, working_rate, *both in prediction.rates(result):
+        figures = ["100" if name == "predict" else _spread([100 * share for share in row], 0) for row in both]
         lines.append(f"| {whole[name]} | {rate:,.0f} | {figures[0]} | {working_rate:,.0f} | {figures[1]} |")
     memory = "; ".join(
         f"{int(count):,} pictures: {peak['together']:.0f} MiB, of which one process at most {peak['one']:.0f}"
