@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tinysight.ink import BLANK, BOX_SHARE, SEVERAL, THINNEST, frame_ink, is_framed, stroke_width
+from tinysight.ink import BLANK, BOX_SHARE, SEVERAL, THINNEST, frame_ink, is_framed, place_strokes, stroke_width
 
 
 def drawn_seven(size=200, ink=0, paper=255, width=12, offset=(0, 0)):
@@ -30,6 +30,10 @@ def test_ink_fills_mnists_box_with_its_mass_in_the_middle():
     weights = framed / framed.sum()
     assert abs(weights.sum(axis=1) @ np.arange(28) - 14) <= 0.5
     assert abs(weights.sum(axis=0) @ np.arange(28) - 14) <= 0.5
+
+
+def test_strokes_may_be_faint():
+    assert place_strokes(np.full((1, 1), 10, np.uint8), 28, 28).any()
 
 
 def test_ink_of_a_small_picture_fills_the_box_too():

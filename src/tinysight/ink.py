@@ -164,7 +164,7 @@ def _box_around(strength: NDArray[np.float64]) -> tuple[slice, slice]:
 
     A margin of a single pixel would take a tenth of the box from a picture of 20 pixels.
     """
-    seen = strength > SOFT_EDGE
+    seen = strength > min(SOFT_EDGE, strength.max() / 2)  # a faint blob is seen as well
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
