@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -49,14 +49,13 @@ class Running:
         """Send raw bytes on a connection of their own; return all that is answered until it is closed or silent."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             answer = b""
-            try:
+            with suppress(OSError):  # it may have said no and closed before all was sent
                 connection.sendall(data)
                 if end:
                     connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionError, TimeoutError):
                 while piece := connection.recv(65_536):
                     answer += piece
-            except (ConnectionError, TimeoutError):
-                pass
             return answer
 
 
