@@ -41,8 +41,6 @@ class Clock:
 
 def train_step_by_step(started: float) -> dict[str, float]:
     """Do what ``tinysight train mnist`` does, and return the seconds of each phase."""
-    import numpy as np
-
     from tinysight import cli
     from tinysight.evaluation import evaluate
     from tinysight.images import load_images
@@ -60,10 +58,31 @@ def train_step_by_step(started: float) -> dict[str, float]:
     settings = TrainingSettings().resolved(len(images.indices("train")), images.framing.method)
     room.keras.utils.set_random_seed(0)
     room.tf.config.experimental.enable_op_determinism()
+    model, predict, history = _train_epochs(room, images, settings, clock)
+    classifier = room.to_classifier(model, images, settings)
+    probabilities = classifier.probabilities(images.part("test").images)
+    parity = room.measure_parity(probabilities, predict(images, images.indices("test")))
+    classifier = classifier.with_metadata(parity=parity)
+    clock.ends("ONNX file, agreement with Keras")
+    evaluation = evaluate(classifier, images.part("test"), probabilities=probabilities)
+    clock.ends("evaluation")
+    training = room.Training(
+        classifier, model, history, settings.epochs, settings, images, probabilities, was_stopped=False
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        save_run(training, evaluation, folder)
+    clock.ends("saving")
+    return clock.phases
+
+
+def _train_epochs(room, images, settings, clock: Clock) -> tuple:
+    import numpy as np
+
     model = room.BUILDERS["sequential"](images.framing.image_shape, len(images.class_names))
-    chunks = room.ShuffledChunks(images, images.indices("train"), settings.batch_size)
-    steps = settings.epochs * chunks.steps
-    train_on, score = room.compile_training(model, model, settings, steps), room.compile_scoring(model)
+    training_rows, validation_rows = images.indices("train"), images.indices("validation")
+    chunks = room.ShuffledChunks(images, training_rows, settings.batch_size)
+    train_on = room.compile_training(model, model, settings, settings.epochs * chunks.steps)
+    predict = room.compile_prediction(model)
     rng = np.random.default_rng(0)
     history = []
     for epoch in range(1, settings.epochs + 1):
@@ -71,20 +90,11 @@ def train_step_by_step(started: float) -> dict[str, float]:
             train_on(chunk, order, epoch)
         model.trainable_variables[0].numpy()  # waits for the end
         clock.ends("first epoch, with tracing and compilation" if epoch == 1 else "other epochs")
-        figures = [
-            number for split in ("train", "validation") for number in score(images, images.indices(split)[:6000])
-        ]
+        scored = [training_rows[: len(validation_rows)], validation_rows]
+        figures = [number for rows in scored for number in room.score(predict(images, rows), images.labels[rows])]
         history.append(room.EpochResult(epoch, *figures, seconds=0.0))
         clock.ends("scores after each epoch")
-    classifier = room.to_classifier(model, images, settings)
-    clock.ends("ONNX file, agreement with Keras")
-    evaluation = evaluate(classifier, images.part("test"))
-    clock.ends("evaluation")
-    training = room.Training(classifier, model, history, settings.epochs, settings, images, was_stopped=False)
-    with tempfile.TemporaryDirectory() as folder:
-        save_run(training, evaluation, folder)
-    clock.ends("saving")
-    return clock.phases
+    return model, predict, history
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from tinysight.engine import OneCycle, build_optimizer
 from tinysight.images import load_images
 from tinysight.settings import TrainingSettings
 from tinysight.training import train
@@ -20,31 +19,6 @@ def digits():
 @pytest.fixture(scope="module")
 def plain(digits):
     return train(digits, SMALL)
-
-
-@pytest.mark.parametrize("cosine", [False, True])
-def test_one_cycle_rises_to_its_peak_and_falls_to_almost_nothing(cosine):
-    schedule = OneCycle(0.01, 100, cosine)
-    rates = [float(schedule(step)) for step in range(100)]
-    peak = int(np.argmax(rates))
-    assert max(rates) == pytest.approx(0.01, rel=0.03)
-    assert 18 <= peak <= 22
-    assert rates[0] < 0.001
-    assert 0 < rates[-1] < 0.0001
-    assert rates[: peak + 1] == sorted(rates[: peak + 1])
-    assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert float(OneCycle(0.01, 1, cosine)(0)) > 0.005
-
-
-def test_a_cosine_stays_high_longer_than_a_straight_line():
-    assert float(OneCycle(1.0, 100, cosine=True)(40)) > float(OneCycle(1.0, 100)(40))
-    assert float(OneCycle(1.0, 100, cosine=True)(90)) < float(OneCycle(1.0, 100)(90))
-
-
-def test_a_constant_rate_is_the_tutorials_adam():
-    optimizer = build_optimizer(TrainingSettings(recipe="tutorial").resolved(1_000), 100)
-    assert float(optimizer.learning_rate.numpy()) == pytest.approx(0.001)
-    assert (optimizer.beta_1, optimizer.beta_2) == (keras.optimizers.Adam().beta_1, keras.optimizers.Adam().beta_2)
 
 
 def lengths(training):
@@ -67,7 +41,7 @@ def test_outliers_make_the_network_doubt_what_it_has_never_seen(digits, plain):
 
 
 def test_label_smoothing_makes_the_network_less_sure(digits, monkeypatch):
-    monkeypatch.setattr("tinysight.training._calibrate", lambda model, images: None)
+    monkeypatch.setattr("tinysight.training.fit_temperature", lambda *_: 1.0)
     plain, smoothed = train(digits, SMALL), train(digits, replace(SMALL, label_smoothing=0.2))
     images = plain.images.part("test").images
     sure, unsure = (training.classifier.probabilities(images).max(axis=1).mean() for training in (plain, smoothed))

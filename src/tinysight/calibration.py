@@ -39,10 +39,17 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64
     return float(np.exp((low + high) / 2))
 
 
-def reject_threshold(probabilities: NDArray[np.float32]) -> float:
+def temper(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Return the probabilities ``(num_images, num_classes)`` that logits divided by a temperature would have given."""
+    powers = np.maximum(probabilities.astype(np.float64), SMALLEST) ** (1 / temperature)
+    tempered: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return tempered
+
+
+def reject_threshold(probabilities: NDArray[np.floating]) -> float:
     """Return the probability of the best class that all but `REJECTED_SHARE` of the images reach.
 
     Args:
-        probabilities: float32 ``(num_images, num_classes)``, of images that are of the classes.
+        probabilities: ``(num_images, num_classes)``, of images that are of the classes.
     """
     return float(np.quantile(probabilities.max(axis=1), REJECTED_SHARE))

@@ -203,7 +203,7 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     from .evaluation import evaluate as score
     from .runs import save_run
 
-    evaluation = score(training.classifier, images.part("test"))
+    evaluation = score(training.classifier, images.part("test"), probabilities=training.test_probabilities)
     save_run(training, evaluation, folder, overwrite)
     display.show_training(training)
     display.show_accuracy(evaluation)

@@ -1,8 +1,7 @@
-"""Compiles what trains and scores a network into TensorFlow programs; does not know files, epochs or test images."""
+"""Compiles what trains and runs a network into TensorFlow programs; does not know files, epochs or test images."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -12,50 +11,12 @@ from numpy.typing import NDArray
 from .augmentation import augment
 from .chunks import Chunk, read_rows
 from .images import ImageSet
+from .optimizer import Adam
 from .settings import TrainingSettings
 
-WARMUP_SHARE = 0.2  # of all steps, in which a rising and falling rate rises
-# Shares of Adam's two moving averages that stay at each step. With a rate that falls to nothing a shorter memory learns
-# faster: see docs/experiments.md. With a constant rate, Keras's own.
-BETAS = {"one-cycle": (0.85, 0.98), "cosine": (0.85, 0.98), "constant": (0.9, 0.999)}
 FINAL_SHARE, FINAL_AMOUNT = 0.3, 0.3  # in the last steps augmentation shrinks to this: images to come are as they are
 PROBE_LENGTH = 0.1  # of the step that finds an adversarial direction: small, yet far above float32's rounding
-SCORING_BATCH_SIZE = 1_000
-
-
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A learning rate that rises in a straight line to its peak, and falls to nearly nothing.
-
-    Source: L. N. Smith, N. Topin, "Super-Convergence", https://arxiv.org/abs/1708.07120; for the fall along a cosine:
-    I. Loshchilov, F. Hutter, "SGDR", https://arxiv.org/abs/1608.03983.
-    """
-
-    def __init__(self, peak: float, num_steps: int, cosine: bool = False) -> None:
-        """Reach `peak` after `WARMUP_SHARE` of `num_steps`, and fall in a straight line or along a cosine."""
-        self.peak, self.num_steps, self.cosine = peak, num_steps, cosine
-
-    def __call__(self, step: Any) -> Any:
-        """Return the rate of a step, counted from 0: that of the step's middle, so that even a single one trains."""
-        done = (tf.cast(step, tf.float32) + 0.5) / self.num_steps
-        left = (1 - done) / (1 - WARMUP_SHARE)
-        if self.cosine:
-            left = (1 - tf.cos(math.pi * tf.minimum(left, 1.0))) / 2
-        return self.peak * tf.where(done < WARMUP_SHARE, done / WARMUP_SHARE, left)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments, as Keras asks."""
-        return {"peak": self.peak, "num_steps": self.num_steps, "cosine": self.cosine}
-
-
-def build_optimizer(settings: TrainingSettings, num_steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam, with decoupled weight decay (AdamW) if asked for; the schedule is for so many steps in all."""
-    rate: Any = settings.learning_rate
-    if settings.schedule != "constant":
-        rate = OneCycle(rate, num_steps, settings.schedule == "cosine")
-    beta_1, beta_2 = BETAS[settings.schedule or "constant"]
-    optimizer = keras.optimizers.Adam(rate, beta_1, beta_2, weight_decay=settings.weight_decay or None)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    return optimizer
+PREDICTION_BATCH_SIZE = 1_000
 
 
 def compile_training(
@@ -74,8 +35,7 @@ def compile_training(
         num_steps: Steps in the whole training, for the schedule.
         outliers: uint8 ``(num_outliers, *image_shape)``, from which `settings.outliers` takes some at each step.
     """
-    optimizer = build_optimizer(settings, num_steps)
-    optimizer.build(model.trainable_variables)
+    optimizer = Adam(model.trainable_variables, settings, num_steps)
     num_classes = model.output_shape[-1]
 
     def amount(step: tf.Tensor) -> tf.Tensor:
@@ -91,7 +51,7 @@ def compile_training(
         if num_others:
             batch = tf.concat([batch, tf.gather(others, _draw_rows(num_others, others.shape[0], seed))], axis=0)
             targets = tf.concat([targets, tf.fill([num_others, num_classes], 1 / num_classes)], axis=0)
-        batch = augment(batch, augmentation, seed, amount(optimizer.iterations))
+        batch = augment(batch, augmentation, seed, amount(optimizer.step))
         with tf.GradientTape() as tape:
             probabilities = _forward_in_training(model, batch, settings.input_dropout, seed)
             loss = keras.losses.categorical_crossentropy(
@@ -100,7 +60,7 @@ def compile_training(
             if settings.adversarial:
                 loss += _virtual_adversarial_loss(model, batch, settings.adversarial, seed)
             loss = tf.reduce_mean(loss)
-        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables))
         if averaged is not model:
             for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
                 average.assign(momentum * average + (1 - momentum) * weight)
@@ -164,31 +124,21 @@ def _unit_length(images: tf.Tensor) -> tf.Tensor:
     return tf.reshape(flat / (tf.norm(flat, axis=1, keepdims=True) + 1e-12), tf.shape(images))
 
 
-def compile_scoring(model: keras.Model) -> Callable[[ImageSet, NDArray[np.int64]], tuple[float, float]]:
-    """Return a function that gives mean loss and accuracy of some rows of a set, in inference mode."""
+Predict = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32]]
+
+
+def compile_prediction(model: keras.Model) -> Predict:
+    """Return a function that gives the probabilities, ``(num_rows, num_classes)``, of some rows of a set, in order."""
 
     @tf.function(  # type: ignore[untyped-decorator]
-        autograph=False,
-        input_signature=[
-            tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8),
-            tf.TensorSpec([None], tf.int32),
-        ],
+        autograph=False, input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8)]
     )
-    def score_batch(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        probabilities = model(tf.cast(images, tf.float32) / 255, training=False)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
-        hits = tf.argmax(probabilities, axis=1, output_type=tf.int32) == labels
-        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32))])
+    def predict_batch(images: tf.Tensor) -> tf.Tensor:
+        return model(tf.cast(images, tf.float32) / 255, training=False)
 
-    def score(images: ImageSet, rows: NDArray[np.int64]) -> tuple[float, float]:
-        sums = [score_batch(*read_rows(images, batch)).numpy() for batch in batches(rows)]
-        loss, hits = (float(total) for total in np.asarray(sums, np.float64).sum(axis=0))
-        return loss / len(rows), hits / len(rows)
+    def predict(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        starts = range(0, len(rows), PREDICTION_BATCH_SIZE)
+        chunks = (read_rows(images, rows[start : start + PREDICTION_BATCH_SIZE]) for start in starts)
+        return np.concatenate([predict_batch(chunk.images) for chunk in chunks])
 
-    return score
-
-
-def batches(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield an array's rows, so many at a time as are scored at once."""
-    for start in range(0, len(rows), SCORING_BATCH_SIZE):
-        yield rows[start : start + SCORING_BATCH_SIZE]
+    return predict

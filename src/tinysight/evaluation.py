@@ -73,7 +73,13 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(classifier: Classifier, images: ImageSet, split: str = "test", notes: tuple[str, ...] = ()) -> Evaluation:
+def evaluate(
+    classifier: Classifier,
+    images: ImageSet,
+    split: str = "test",
+    notes: tuple[str, ...] = (),
+    probabilities: NDArray[np.float32] | None = None,
+) -> Evaluation:
     """Score a classifier on images that it was not trained on.
 
     Args:
@@ -81,6 +87,7 @@ def evaluate(classifier: Classifier, images: ImageSet, split: str = "test", note
         images: Labelled images of the classifier's shape; classes are matched by name.
         split: What the report calls the images; it chooses none of them.
         notes: What the report should say beside the figures.
+        probabilities: What the classifier makes of the images, where that is known already.
 
     Returns:
         The figures.
@@ -91,7 +98,8 @@ def evaluate(classifier: Classifier, images: ImageSet, split: str = "test", note
     if not len(images):
         raise DataError(f"{images.name}: holds no images to evaluate on")
     labels = _labels_as_classifier_counts(classifier, images)
-    probabilities = classifier.probabilities(images.images)
+    if probabilities is None:
+        probabilities = classifier.probabilities(images.images)
     predicted = probabilities.argmax(axis=1)
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import sqrt
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import fit_temperature, reject_threshold
+from .calibration import fit_temperature, reject_threshold, temper
 from .chunks import ShuffledChunks
 from .classifier import Classifier
 from .images import ImageSet, leading_bytes
@@ -24,7 +25,7 @@ from .splits import split_images
 
 import keras  # isort: skip - after models, which keeps what TensorFlow prints when imported off the terminal
 import tensorflow as tf  # isort: skip
-from .engine import batches, compile_scoring, compile_training  # isort: skip
+from .engine import Predict, compile_prediction, compile_training  # isort: skip
 
 NUM_OUTLIERS = 8_000  # drawn once; augmentation makes more of them
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to know them again: 1 MB
@@ -57,6 +58,7 @@ class Training:
             one standard error of the highest. Of epochs that so few images cannot tell apart, the last is best.
         settings: What was used, with every default filled in.
         images: The images as they were split.
+        test_probabilities: What the classifier makes of the test images, float32 ``(num_images, num_classes)``.
         was_stopped: Whether it was asked to stop before its last epoch.
     """
 
@@ -66,6 +68,7 @@ class Training:
     best_epoch: int
     settings: TrainingSettings
     images: ImageSet
+    test_probabilities: NDArray[np.float32]
     was_stopped: bool
 
 
@@ -100,19 +103,30 @@ def train(
         images.framing.image_shape, len(images.class_names), settings.hidden, settings.dropout or 0.0,
         settings.dropout_position or default_dropout_position(settings.api),
     )  # fmt: skip
-    history, best_epoch, was_stopped = _fit(model, images, settings, on_epoch, should_stop)
-    _calibrate(model, images)
-    classifier = to_classifier(model, images, settings)
-    return Training(classifier, model, history, best_epoch, settings, images, was_stopped)
+    averaged = model
+    if settings.ema_momentum:
+        averaged = keras.models.clone_model(model)
+        averaged.set_weights(model.get_weights())
+    predict = compile_prediction(averaged)
+    history, best, was_stopped = _fit(model, averaged, predict, images, settings, on_epoch, should_stop)
+    averaged.set_weights(best.weights)
+    reject_below = _calibrate(averaged, best.probabilities, images.part("validation").labels)
+    model.set_weights(averaged.get_weights())
+    classifier = to_classifier(model, images, settings, reject_below=reject_below)
+    test_probabilities = classifier.probabilities(images.part("test").images)
+    parity = measure_parity(test_probabilities, predict(images, images.indices("test")))
+    classifier = classifier.with_metadata(parity=parity)
+    return Training(classifier, model, history, best.epoch, settings, images, test_probabilities, was_stopped)
 
 
-def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettings) -> Classifier:
-    """Turn a trained dense network into a classifier, and measure how far the two are apart.
+def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettings, **entries: Any) -> Classifier:
+    """Turn a trained dense network into a classifier.
 
     Args:
         model: The network; dropout plays no part in prediction.
         images: What it was trained on.
         settings: How it was trained.
+        entries: More for its metadata.
     """
     weights = model.get_weights()
     trained_on = np.concatenate([images.indices(split) for split in ("train", "validation")])
@@ -122,37 +136,40 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         "framing": asdict(images.framing),
         "data": {"name": images.name, "sha256": images.data_hash},
         "settings": asdict(settings),
+        **entries,
     }
     if len(trained_on) <= MAX_STORED_HASHES:
         leading = leading_bytes(images.hashes[trained_on])
         metadata["training_hashes"] = b64encode(leading.astype(">u4").tobytes()).decode()
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
-    classifier = Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
-    return classifier.with_metadata(
-        parity=measure_parity(model, classifier, images.part("test").images),
-        reject_below=reject_threshold(classifier.probabilities(images.part("validation").images)),
-    )
+    return Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
 
 
-def _calibrate(model: keras.Model, images: ImageSet) -> None:
-    """Divide the last layer's weights by the temperature that suits the validation images best; no class changes."""
-    validation = images.part("validation")
-    scores = [model(batch / np.float32(255), training=False) for batch in batches(validation.images)]
-    temperature = fit_temperature(np.concatenate(scores), validation.labels)
+def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Divide the last layer's weights by the temperature that suits some images best; no class changes.
+
+    Args:
+        model: The network.
+        probabilities: What it makes of the validation images.
+        labels: What they show.
+
+    Returns:
+        The probability below which a picture is to be rejected.
+    """
+    temperature = fit_temperature(probabilities, labels)
     last = [layer for layer in model.layers if layer.weights][-1]
     last.set_weights([weights / np.float32(temperature) for weights in last.get_weights()])
+    return reject_threshold(temper(probabilities, temperature))
 
 
-def measure_parity(model: keras.Model, classifier: Classifier, images: NDArray[np.uint8]) -> dict[str, float]:
-    """Compare what Keras and ONNX Runtime make of the same uint8 images ``(num_images, *image_shape)``.
+def measure_parity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> dict[str, float]:
+    """Compare what ONNX Runtime and Keras make of the same images, each ``(num_images, num_classes)``.
 
     Returns:
         The number of images, the largest difference of a probability, and how often the best class differs.
     """
-    ours = classifier.probabilities(images)
-    theirs = np.concatenate([model(batch / np.float32(255), training=False) for batch in batches(images)])
     return {
-        "num_images": len(images),
+        "num_images": len(ours),
         "max_difference": float(np.abs(ours - theirs).max()),
         "num_other_classes": int((ours.argmax(axis=1) != theirs.argmax(axis=1)).sum()),
     }
@@ -160,66 +177,78 @@ def measure_parity(model: keras.Model, classifier: Classifier, images: NDArray[n
 
 def _fit(
     model: keras.Model,
+    averaged: keras.Model,
+    predict: Predict,
     images: ImageSet,
     settings: TrainingSettings,
     on_epoch: Callable[[EpochResult], None] | None,
     should_stop: Callable[[], bool] | None,
-) -> tuple[list[EpochResult], int, bool]:
-    """Train the model, leave it with the weights of its best epoch, and tell: history, best epoch, was it stopped."""
+) -> tuple[list[EpochResult], "BestEpoch", bool]:
+    """Train the model; return its history, its best epoch, and whether it was stopped.
+
+    What is scored and kept is the moving average of its weights, which is the model itself where none is wanted;
+    `predict` gives the average's probabilities.
+    """
     training_rows, validation_rows = images.indices("train"), images.indices("validation")
     rng = np.random.default_rng(settings.seed)
     sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
     chunks = ShuffledChunks(images, training_rows, settings.batch_size or 1)
     epochs = settings.epochs or 1
-    averaged = model
-    if settings.ema_momentum:
-        averaged = keras.models.clone_model(model)
-        averaged.set_weights(model.get_weights())
     outliers = None
     if settings.outliers:
         examples = images.images[np.sort(rng.choice(training_rows, min(1_000, len(training_rows)), replace=False))]
         outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
     train_on = compile_training(model, averaged, settings, epochs * chunks.num_chunks * chunks.steps, outliers)
-    score = compile_scoring(averaged)
     history: list[EpochResult] = []
-    kept = BestEpoch(len(validation_rows))
+    best = BestEpoch(len(validation_rows))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
         for chunk, order in chunks.epoch(rng):
             train_on(chunk, order, int(rng.integers(2**31)))
-        train_loss, train_accuracy = score(images, sample_rows)
-        loss, accuracy = score(images, validation_rows)
+        train_loss, train_accuracy = score(predict(images, sample_rows), images.labels[sample_rows])
+        probabilities = predict(images, validation_rows)
+        loss, accuracy = score(probabilities, images.labels[validation_rows])
         history.append(EpochResult(epoch, train_loss, train_accuracy, loss, accuracy, perf_counter() - start))
-        kept.offer(epoch, accuracy, averaged)
+        best.offer(epoch, accuracy, averaged, probabilities)
         if on_epoch:
             on_epoch(history[-1])
-        if settings.patience and epoch - kept.epoch_of_highest >= settings.patience:
+        if settings.patience and epoch - best.epoch_of_highest >= settings.patience:
             break
         if epoch < epochs and should_stop and should_stop():
-            return history, kept.restore(model), True
-    return history, kept.restore(model), False
+            return history, best, True
+    return history, best, False
 
 
 class BestEpoch:
-    """The weights of the latest epoch whose validation accuracy is within one standard error of the highest."""
+    """The latest epoch whose validation accuracy is within one standard error of the highest.
+
+    Attributes:
+        epoch: Its number, counted from 1.
+        epoch_of_highest: That of the highest accuracy.
+        weights: The network's weights after it.
+        probabilities: What the network then made of the validation images, float32 ``(num_images, num_classes)``.
+    """
 
     def __init__(self, num_validation_images: int) -> None:
         """Take the number of images on which accuracies are measured."""
         self._num_images, self._highest = num_validation_images, -1.0
-        self._epoch, self._weights = 0, [np.empty(0)]
-        self.epoch_of_highest = 0
+        self.epoch = self.epoch_of_highest = 0
+        self.weights: list[NDArray[np.float32]] = []
+        self.probabilities = np.empty((0, 0), np.float32)
 
-    def offer(self, epoch: int, accuracy: float, model: keras.Model) -> None:
-        """Keep the model's weights if they deserve it."""
+    def offer(self, epoch: int, accuracy: float, model: keras.Model, probabilities: NDArray[np.float32]) -> None:
+        """Keep what the epoch gave if it deserves it."""
         if accuracy > self._highest:
             self._highest, self.epoch_of_highest = accuracy, epoch
         if accuracy >= self._highest - standard_error(self._highest, self._num_images):
-            self._epoch, self._weights = epoch, model.get_weights()
+            self.epoch, self.weights, self.probabilities = epoch, model.get_weights(), probabilities
 
-    def restore(self, model: keras.Model) -> int:
-        """Give the model the weights that were kept, and return their epoch."""
-        model.set_weights(self._weights)
-        return self._epoch
+
+def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the mean cross-entropy and the accuracy of probabilities ``(num_images, num_classes)``."""
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    hits = probabilities.argmax(axis=1) == labels
+    return float(-np.log(of_label.clip(keras.config.epsilon())).mean()), float(hits.mean())
 
 
 def standard_error(accuracy: float, num_images: int) -> float:
