@@ -24,11 +24,13 @@ class Finished:
     lines: list[tuple[float, str]]
 
 
-def run(command: list[str]) -> Finished:
-    """Run a program to its end; one that fails ends the benchmark."""
+def run(command: list[str], **environment: str) -> Finished:
+    """Run a program to its end, with more in its environment; one that fails ends the benchmark."""
     with tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}
+        )
         lines = [(time.perf_counter() - start, line.strip()) for line in process.stdout]
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
@@ -40,11 +42,11 @@ def run(command: list[str]) -> Finished:
     return Finished(seconds, usage.ru_maxrss / 1024, lines)
 
 
-def train(data: str, *options: str) -> tuple[Finished, dict, list[dict]]:
+def train(data: str, *options: str, **environment: str) -> tuple[Finished, dict, list[dict]]:
     """Run ``tinysight train``; return how it went, its evaluation, and its history."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        finished = run([sys.executable, "-m", "tinysight", "train", data, "--out", str(out), *options])
+        finished = run([sys.executable, "-m", "tinysight", "train", data, "--out", str(out), *options], **environment)
         evaluation = json.loads((out / "evaluation.json").read_text())
         header, *rows = [line.split(",") for line in (out / "history.csv").read_text().splitlines()]
     return finished, evaluation, [dict(zip(header, map(float, row), strict=True)) for row in rows]

@@ -191,15 +191,17 @@ def train(
 
 
 def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool) -> int:
+    from .programs import kept_programs
     from .splits import split_images
 
     display.show_images(images)
     images = split_images(images, settings.validation, settings.test, settings.seed)
     display.show_split(images)
-    with display.waiting("loading TensorFlow"), _quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
-        from . import training as room
-    with _stop_on_interrupt() as should_stop:
-        training = room.train(images, settings, on_epoch=display.EpochLines(), should_stop=should_stop)
+    with kept_programs():
+        with display.waiting("loading TensorFlow"), _quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
+            from . import training as room
+        with _stop_on_interrupt() as should_stop:
+            training = room.train(images, settings, on_epoch=display.EpochLines(), should_stop=should_stop)
     from .evaluation import evaluate as score
     from .runs import save_run
 
