@@ -3,6 +3,7 @@
 It is in place before anything else is imported, so that Ctrl-C gets its one line at any moment.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ def main() -> NoReturn:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    gc.set_threshold(100_000)  # imports make many objects and little garbage
     try:
         from .cli import main as run
 
