@@ -28,23 +28,23 @@ if not (Path(os.environ["TINYSIGHT_DATA"]) / "mnist").is_dir():
         "MNIST is not there: set TINYSIGHT_DATA to a folder with mnist/train-images-idx3-ubyte.gz and the rest"
     )
 measures = {
-    "time": lambda before: time_to_accuracy.measure(
-        options.runs, [0.98, 0.99] if options.full else [0.98], options.peers, before
-    ),
-    "phases": lambda _: phases.measure(options.runs),
-    "throughput": lambda _: throughput.measure(options.runs * 3),
-    "prediction": lambda _: prediction.measure(options.runs * 3),
-    "growth": lambda _: growth.measure(),
-    "serving": lambda _: serving.measure(options.runs),
-    "serving-memory": lambda _: serving.measure_memory(),
+    "time": lambda before: [
+        time_to_accuracy.measure(options.runs, [0.98, 0.99] if options.full else [0.98], options.peers, before)
+    ],
+    "phases": lambda _: [phases.measure(options.runs)],
+    "throughput": lambda _: [throughput.measure(options.runs * 3)],
+    "prediction": lambda _: [prediction.measure(options.runs * 3)],
+    "growth": lambda _: [growth.measure()],
+    "serving": lambda _: [serving.measure(options.runs)],
+    "serving-memory": lambda _: [serving.measure_memory()],
     "accuracy": lambda before: accuracy.measure(options.seeds, options.rows, before),
 }
 for name in options.names or (*SHORT, *(LONG if options.full else ())):
     print(f"\n{name}", flush=True)
     path = results.path_of(name)
     before = json.loads(path.read_text()) if path.exists() else {}
-    found = measures[name](before)
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**processes.machine(), **found}, indent=1) + "\n")
-    results.write_page()
+    for found in measures[name](before):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({**processes.machine(), **found}, indent=1) + "\n")
+        results.write_page()
 print(f"\nwrote {results.PAGE}")

@@ -1,6 +1,7 @@
 """Test accuracy of each recipe over seeds, as ``tinysight train`` gives it; the test images are seen once a seed."""
 
 import statistics
+from collections.abc import Iterator
 
 from . import processes
 
@@ -15,8 +16,8 @@ ROWS = {
 }
 
 
-def measure(seeds: int, only: list[str], before: dict) -> dict:
-    """Train each row's command with the seeds 0, 1, …; rows not asked for stay as they were measured before."""
+def measure(seeds: int, only: list[str], before: dict) -> Iterator[dict]:
+    """Train each row's command with the seeds 0, 1, …; yield all rows after each, others as they were before."""
     rows = dict(before.get("rows", {}))
     for name in only or ROWS:
         data, options = ROWS[name]
@@ -32,4 +33,4 @@ def measure(seeds: int, only: list[str], before: dict) -> dict:
             "seconds": statistics.median(seconds),
             "epochs": len(history),
         }
-    return {"rows": {name: rows[name] for name in ROWS if name in rows}}
+        yield {"rows": {name: rows[name] for name in ROWS if name in rows}}
