@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from services import running
 
 from tinysight import cli
+from tinysight.classifier import Classifier
 from tinysight.images import load_images
 from tinysight.settings import TrainingSettings
 
@@ -54,6 +56,24 @@ def run_folder(trained, tmp_path_factory):
 @pytest.fixture(scope="session")
 def model_path(run_folder):
     return run_folder / "model.onnx"
+
+
+@pytest.fixture(scope="session")
+def classifier(model_path):
+    return Classifier.load(model_path)
+
+
+@pytest.fixture(scope="module")
+def service(model_path, tmp_path_factory):
+    """A service of that classifier, under the name ``digits``, with a log of its own for each test module."""
+    with running(tmp_path_factory.mktemp("service"), model_path, "--name", "digits") as started:
+        yield started
+
+
+@pytest.fixture
+def client(service):
+    with service.client() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -9,11 +9,6 @@ from tinysight.errors import ModelFileError, OutputError, PictureError, Tinysigh
 
 
 @pytest.fixture(scope="module")
-def classifier(model_path):
-    return Classifier.load(model_path)
-
-
-@pytest.fixture(scope="module")
 def test_images(trained):
     return trained.images.part("test").images
 

@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 
 from tinysight import ink, pieces
-from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError, OutputError
 from tinysight.export import PAGE, build_page, combine_scripts, export_page, run_layers
 from tinysight.weights import read_layers
 
 SCRIPTS = sorted(path.name.removesuffix(".js") for path in PAGE.iterdir() if path.name.endswith(".js"))
-
-
-@pytest.fixture(scope="module")
-def classifier(model_path):
-    return Classifier.load(model_path)
 
 
 @pytest.fixture(scope="module")

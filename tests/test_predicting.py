@@ -14,11 +14,6 @@ from tinysight.errors import ModelFileError
 from tinysight.predicting import PICTURES_AT_A_TIME, predict_sources
 
 
-@pytest.fixture(scope="module")
-def classifier(model_path):
-    return Classifier.load(model_path)
-
-
 @pytest.fixture
 def pictures(tmp_path, trained):
     for number in range(5):

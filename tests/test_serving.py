@@ -19,25 +19,6 @@ import pytest
 from PIL import Image
 from services import assert_refused, running, status_of
 
-from tinysight.classifier import Classifier
-
-
-@pytest.fixture(scope="module")
-def classifier(model_path):
-    return Classifier.load(model_path)
-
-
-@pytest.fixture(scope="module")
-def service(model_path, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("service"), model_path, "--name", "digits") as started:
-        yield started
-
-
-@pytest.fixture
-def client(service):
-    with service.client() as opened:
-        yield opened
-
 
 @pytest.fixture(scope="module")
 def pictures(trained):

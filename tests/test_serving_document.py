@@ -4,16 +4,9 @@ import contextlib
 import warnings
 
 import pytest
-from services import running
 
 from tinysight.classifier import Classifier
 from tinysight.serving.application import Service
-
-
-@pytest.fixture(scope="module")
-def service(model_path, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("service"), model_path, "--name", "digits") as started:
-        yield started
 
 
 def test_the_document_names_every_route_and_what_it_refuses(service, model_path):

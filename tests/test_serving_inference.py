@@ -12,23 +12,6 @@ INFER = "/v2/models/digits/infer"
 
 
 @pytest.fixture(scope="module")
-def classifier(model_path):
-    return Classifier.load(model_path)
-
-
-@pytest.fixture(scope="module")
-def service(model_path, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("service"), model_path, "--name", "digits") as started:
-        yield started
-
-
-@pytest.fixture
-def client(service):
-    with service.client() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def images(trained):
     return np.ascontiguousarray(trained.images.images[:5])
 

@@ -39,7 +39,10 @@ def kept_programs() -> Iterator[None]:
         yield
         return
     os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={folder}"
-    yield
+    try:
+        yield
+    finally:
+        del os.environ["TF_XLA_FLAGS"]  # TensorFlow has read it; no other process is meant
     with suppress(OSError, OutputError):
         write_whole(folder / "checksums.json", json.dumps(_checksums(folder)).encode())
 
