@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysight import Classifier, TrainingSettings, evaluate, load_images, train
-from tinysight.ink import is_framed
+from tinysight.ink import are_framed
 from tinysight.training import EpochResult
 
 DATA = Path(os.environ.get("TINYSIGHT_DATA", "../shared/data"))
@@ -40,7 +40,7 @@ def _card(classifier: Classifier, test_images: np.ndarray, accuracy: float) -> s
     rows = _strangers(classifier)
     right, total = sum(row[1] for row in rows), sum(row[2] for row in rows)
     others = {name: _rejected(classifier, images, threshold) for name, images in _others().items()}
-    framed = sum(is_framed(image, 28, 28) for image in test_images)
+    framed = int(are_framed(test_images).sum())
     return f"""# The classifier of digits that comes with Tinysight
 
 A dense network 784–512–10 for one handwritten digit, trained by `make pretrained` on the training images of MNIST

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tinysight.ink import BLANK, BOX_SHARE, SEVERAL, THINNEST, frame_ink, is_framed, place_strokes, stroke_width
+from tinysight.ink import BLANK, BOX_SHARE, SEVERAL, THINNEST, are_framed, frame_ink, place_strokes, stroke_width
 
 
 def drawn_seven(size=200, ink=0, paper=255, width=12, offset=(0, 0)):
@@ -78,7 +78,10 @@ def test_framing_twice_changes_nothing():
 def test_mnists_own_images_pass_unharmed(data_folder):
     data = gzip.decompress((data_folder / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
     images = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)
-    assert all(is_framed(image, 28, 28) for image in images)
+    assert are_framed(images).all()
+    assert not are_framed(255 - images).any()
+    assert not are_framed(np.pad(images, ((0, 0), (3, 0), (0, 0)))[:, :28]).any()
+    assert not are_framed(np.zeros((1, 28, 28), np.uint8)).any()
 
 
 @pytest.mark.parametrize(("size", "width"), [(1500, 1), (1500, 3), (200, 2), (60, 2), (40, 9), (24, 5)])

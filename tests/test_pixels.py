@@ -1,6 +1,7 @@
 import csv
 import io
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from tinysight import pixels
 from tinysight.errors import PictureError, SettingsError
-from tinysight.pixels import Framing, frame_array, frame_picture, read_picture
+from tinysight.pixels import Framing, frame_picture, frame_pictures, read_picture
 
 
 def encoded(picture, kind="PNG", **options):
@@ -149,14 +150,53 @@ def test_colour_framing_gives_three_channels():
 def test_arrays_and_pictures_are_framed_alike():
     values = np.full((28, 28), 250, np.uint8)
     values[3:15, 4:6] = 20
-    framed, note, _ = frame_array(values, Framing("ink"))
+    framed, note, _ = frame_picture(read_picture(values), Framing("ink"))
     again, same_note, _ = frame_picture(Image.fromarray(values), Framing("ink"))
     np.testing.assert_array_equal(framed, again)
     assert note == same_note == "framed anew: its ink was not light on dark, in MNIST's place"
-    assert frame_array(framed, Framing("ink"))[1] == ""
+    assert frame_picture(read_picture(framed), Framing("ink"))[1] == ""
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        Framing("ink"),
+        Framing("whole"),
+        Framing("ink", channels=3),
+        Framing("whole", channels=3),
+        Framing("ink", 20, 24),
+    ],
+)
+def test_pictures_framed_together_are_framed_as_each_alone(framing):
+    drawn = np.full((28, 28), 250, np.uint8)
+    drawn[3:15, 4:6] = 20
+    placed = frame_picture(Image.fromarray(drawn), Framing("ink")).pixels
+    colour = np.stack([placed, 255 - placed, drawn], axis=-1)
+    arrays = [placed, drawn, 255 - placed, np.zeros_like(drawn), colour, placed[:20], drawn.repeat(3, axis=0), placed]
+    pictures = [Image.fromarray(array) for array in arrays]
+    together = frame_pictures(iter(pictures), framing)
+    assert len(together) == len(pictures)
+    for framed, alone in zip(together, [frame_picture(picture, framing) for picture in pictures], strict=True):
+        np.testing.assert_array_equal(framed.pixels, alone.pixels)
+        assert framed[1:] == alone[1:]
+    assert frame_pictures([], framing) == []
+
+
+def test_of_pictures_that_are_no_input_yet_one_is_in_memory_at_a_time():
+    pictures = []
+
+    def read():
+        for _ in range(5):
+            assert not any(picture() for picture in pictures)
+            picture = Image.new("L", (50, 40))
+            pictures.append(weakref.ref(picture))
+            yield picture
+            del picture
+
+    assert len(frame_pictures(read(), Framing("whole"))) == 5
 
 
 @pytest.mark.parametrize("array", [np.zeros((28, 28)), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 5), np.uint8)])
 def test_arrays_that_are_no_pictures_are_refused(array):
     with pytest.raises(PictureError, match="expected uint8"):
-        frame_array(array, Framing())
+        read_picture(array)

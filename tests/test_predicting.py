@@ -117,6 +117,19 @@ def test_content_from_archives_is_in_memory_a_few_pictures_at_a_time(classifier,
     assert [outcome.num_predicted for outcome in outcomes_of(classifier, [pictures / "some.zip"], 1)] == [1] * 5
 
 
+def test_files_are_read_ahead_up_to_so_many_bytes(classifier, pictures, monkeypatch):
+    read = []
+    for name in ("read_file", "read_picture"):
+        function = getattr(predicting, name)
+        monkeypatch.setattr(predicting, name, lambda *given, f=function, n=name: read.append(n) or f(*given))
+    assert len(predictions_of(classifier, [pictures])[0]) == 5
+    assert read == ["read_file"] * 5 + ["read_picture"] * 5
+    read.clear()
+    monkeypatch.setattr(predicting, "BYTES_AT_A_TIME", 1)
+    assert len(predictions_of(classifier, [pictures])[0]) == 5
+    assert read == ["read_file", "read_picture"] * 5
+
+
 def test_several_processes_answer_like_one_and_in_order(model_path, pictures):
     (pictures / "bad.png").write_bytes(b"no picture")
     Image.new("RGB", (90, 60), "white").save(pictures / "large.png")

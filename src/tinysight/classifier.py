@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .mapping import let_go
 from .modelfile import open_session, read_model_bytes, replace_metadata
-from .pixels import Framed, Framing, frame_array, frame_picture, read_picture
+from .pixels import Framed, Framing, Picture, frame_picture, frame_pictures, read_picture
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
-
-Picture = str | Path | bytes | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -159,8 +158,6 @@ class Classifier:
         Raises:
             PictureError: It cannot be read.
         """
-        if isinstance(picture, np.ndarray):
-            return frame_array(picture, self.framing)
         return frame_picture(read_picture(picture, name, max_pixels), self.framing)
 
     def predict(self, pictures: Picture | Iterable[Picture], top: int = 1) -> list[Prediction]:
@@ -177,10 +174,16 @@ class Classifier:
             PictureError: A picture cannot be read; the message names it.
         """
         several: Iterator[Any] = iter([pictures] if _is_one_picture(pictures) else pictures)  # type: ignore[arg-type]
+        sources: list[str] = []
         predictions: list[Prediction] = []
-        while batch := [(_name(picture), self.frame(picture)) for picture in islice(several, BATCH_SIZE)]:
-            sources, framed = zip(*batch, strict=True)
-            predictions += self.predict_framed(sources, framed, top)
+
+        def read_some() -> Iterator[Image]:
+            for picture in islice(several, BATCH_SIZE):
+                sources.append(_name(picture))
+                yield read_picture(picture)
+
+        while framed := frame_pictures(read_some(), self.framing):
+            predictions += self.predict_framed(sources[len(predictions) :], framed, top)
         return predictions
 
     def predict_framed(self, sources: Sequence[str], framed: Sequence[Framed], top: int = 1) -> list[Prediction]:

@@ -24,7 +24,7 @@ from .folders import decode_files, list_picture_files
 from .formats import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
 from .ink import frame_bitmap
 from .mapping import let_go, row_slices, select_rows
-from .pixels import Framing, frame_array
+from .pixels import Framing, frame_pictures, read_picture
 
 SPLITS = ("train", "validation", "test", "all", "unused")
 NAMES = ("digits", *sorted(NAMED_SETS))
@@ -232,7 +232,7 @@ def _brought_to(
         return images
     if like is None:
         raise DataError(f"{name}: images of shape {images.shape[1:]} and of {shape}; expected all of one shape")
-    return np.stack([frame_array(image, like)[0] for image in images])
+    return np.stack([framed.pixels for framed in frame_pictures(map(read_picture, images), like)])
 
 
 def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Progress | None) -> ImageSet:

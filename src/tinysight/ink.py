@@ -37,7 +37,7 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
         uint8 ``(height, width)``, and what is wrong with the picture: `BLANK` (the result is black), `SEVERAL`, or
         nothing (an empty string).
     """
-    if is_framed(grey, height, width):
+    if grey.shape == (height, width) and are_framed(grey[None])[0]:
         return grey, ""
     ink = extract_ink(_reduced(grey))
     noise = 1.4826 * float(np.median(np.abs(ink)))  # the standard deviation, if the grain is normally distributed
@@ -83,16 +83,26 @@ def place_strokes(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray
     return _centred(_scaled(strength[_box_around(strength)], round(min(height, width) * BOX_SHARE)), height, width)
 
 
-def is_framed(grey: NDArray[np.uint8], height: int, width: int) -> bool:
-    """Tell whether a picture of the right size is placed already: black at its edge and its mass in the middle."""
-    if grey.shape != (height, width):
-        return False
+def are_framed(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which grey images of the right size are placed already: black at the edge and their mass in the middle.
+
+    Args:
+        images: uint8 ``(num_images, height, width)``.
+
+    Returns:
+        bool ``(num_images,)``.
+    """
+    height, width = images.shape[1:]
     # All are whole numbers, so that these sums are exact
-    mass, row_moment, column_moment, edge_mass = (grey.ravel().astype(np.float64) @ _moments(height, width)).tolist()
-    if not mass or edge_mass / (2 * (height + width)) >= 8:
-        return False
+    sums = images.reshape(len(images), -1).astype(np.float64) @ _moments(height, width)
+    mass, row_moment, column_moment, edge_mass = sums.T
+    has_dark_edge = (mass > 0) & (edge_mass / (2 * (height + width)) < 8)
     # In MNIST no centre of mass is further than half a pixel from (14, 14).
-    return bool(abs(row_moment / mass - height / 2) < 0.55 and abs(column_moment / mass - width / 2) < 0.55)
+    is_in_the_middle = (np.abs(row_moment - mass * height / 2) < 0.55 * mass) & (
+        np.abs(column_moment - mass * width / 2) < 0.55 * mass
+    )
+    framed: NDArray[np.bool_] = has_dark_edge & is_in_the_middle
+    return framed
 
 
 @functools.cache

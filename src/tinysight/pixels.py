@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from .errors import PictureError
 from .files import read_at_most
-from .ink import frame_ink
+from .ink import are_framed, frame_ink
 from .settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -27,6 +27,8 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
 MAX_FILE_BYTES = 256 * 2**20
+
+Picture = str | Path | bytes | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,22 +73,27 @@ class Framed(NamedTuple):
     fault: str = ""
 
 
-def read_picture(source: str | Path | bytes, name: str | None = None, max_pixels: int | None = None) -> Image.Image:
-    """Decode a picture, upright, without transparency, as mode ``L`` or ``RGB`` of 8 bits.
+def read_picture(source: Picture, name: str | None = None, max_pixels: int | None = None) -> Image.Image:
+    """Make a picture of a file, bytes or an array: upright, without transparency, mode ``L`` or ``RGB`` of 8 bits.
 
     Of an animation this is the first frame. The file's type is told by its content, never by its name.
 
     Args:
-        source: A path, or the bytes of a picture file.
+        source: A path, the bytes of a picture file, or uint8 pixels ``(height, width)`` or ``(height, width, 3)``.
         name: What error messages call the picture; by default its path.
-        max_pixels: How large it may be; by default `MAX_PIXELS`.
+        max_pixels: How large a file's picture may be; by default `MAX_PIXELS`.
 
     Raises:
-        PictureError: The file is missing, empty, damaged, too large, or of a type that is not read.
+        PictureError: The file is missing, empty, damaged, too large, or of a type that is not read; or the array is not
+            uint8 or has another number of dimensions.
     """
-    name = name or (str(source) if isinstance(source, str | Path) else "the picture")
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, bytes):
+        data, name = source, name or "the picture"
+    else:
+        data, name = read_file(source, name), name or str(source)
     max_pixels = max_pixels or MAX_PIXELS
-    data = source if isinstance(source, bytes) else _read_bytes(source, name)
     if not data:
         raise PictureError(f"{name}: the file is empty; expected a picture")
     try:
@@ -131,16 +138,30 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
     return Framed(_fit_whole(picture.convert(wanted_mode), wanted_size), note)
 
 
-def frame_array(array: NDArray[np.uint8], framing: Framing) -> Framed:
-    """Make uint8 pixels ``(height, width)`` or ``(height, width, 3)`` the classifier's input.
+def frame_pictures(pictures: Iterable[Image.Image], framing: Framing) -> list[Framed]:
+    """Make each picture the classifier's input, as `frame_picture` does.
 
-    Raises:
-        PictureError: The array is not uint8 or has another number of dimensions.
+    Those that need no change, MNIST's images for instance, are found and copied all at once, which takes a quarter of
+    the time. Of the others one is in memory at a time, if they are only read when they are asked for.
     """
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
-        received = f"{array.dtype} {array.shape}"
-        raise PictureError(f"got an array {received}; expected uint8 of shape (height, width) or (height, width, 3)")
-    return frame_picture(Image.fromarray(array), framing)
+    if framing.method == "ink" and framing.channels == 3:  # of these none goes without a change
+        return [frame_picture(picture, framing) for picture in pictures]
+    wanted = ((framing.width, framing.height), "L" if framing.channels == 1 else "RGB")
+    framed: dict[int, Framed] = {}
+    fitting: dict[int, Image.Image] = {}
+    for picture in pictures:
+        number = len(framed) + len(fitting)
+        if (picture.size, picture.mode) == wanted:
+            fitting[number] = picture
+        else:
+            framed[number] = frame_picture(picture, framing)
+        del picture  # before the next is read
+    if fitting:
+        images = _stacked(list(fitting.values()))
+        unchanged = are_framed(images) if framing.method == "ink" else np.ones(len(images), bool)
+        for (number, picture), image, is_unchanged in zip(fitting.items(), images, unchanged.tolist(), strict=True):
+            framed[number] = Framed(image) if is_unchanged else frame_picture(picture, framing)
+    return [framed[number] for number in range(len(framed))]
 
 
 @contextlib.contextmanager
@@ -157,7 +178,24 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def _read_bytes(path: str | Path, name: str) -> bytes:
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or not array.size:
+        received = f"{array.dtype} {array.shape}"
+        raise PictureError(f"got an array {received}; expected uint8 of shape (height, width) or (height, width, 3)")
+    return Image.fromarray(array)
+
+
+def read_file(path: str | Path, name: str | None = None) -> bytes:
+    """Return what a picture's file holds.
+
+    Args:
+        path: Where it is.
+        name: What error messages call it; by default its path.
+
+    Raises:
+        PictureError: It cannot be read, or is larger than `MAX_FILE_BYTES`.
+    """
+    name = name or str(path)
     try:
         data = read_at_most(path, MAX_FILE_BYTES)
         if data is None:
@@ -173,6 +211,8 @@ def _read_bytes(path: str | Path, name: str) -> bytes:
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Turn a photograph as its EXIF orientation says; unreadable EXIF data says nothing."""
+    if not picture.info:  # where Pillow keeps EXIF data and what it takes for it
+        return picture
     try:
         is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
         return ImageOps.exif_transpose(picture) if is_turned else picture
@@ -229,6 +269,16 @@ def _grey_if_without_colour(picture: Image.Image) -> Image.Image:
 def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
     """Return the pixels of a grey picture, as ``numpy.asarray`` does, without its questions."""
     return np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.height, picture.width)
+
+
+def _stacked(pictures: Sequence[Image.Image]) -> NDArray[np.uint8]:
+    """Return the pixels of pictures of one size and mode, ``(num_pictures, height, width)`` or with 3 channels."""
+    width, height = pictures[0].size
+    strip = Image.new(pictures[0].mode, (width, height * len(pictures)))
+    for number, picture in enumerate(pictures):
+        strip.paste(picture, (0, height * number))
+    pixels = np.asarray(strip)
+    return pixels.reshape(len(pictures), height, *pixels.shape[1:])
 
 
 def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -9,14 +9,16 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from PIL.Image import Image
+
 from .classifier import Classifier, Prediction
 from .errors import PictureError
-from .pixels import Framed, without_warnings
+from .pixels import Framed, frame_pictures, read_file, read_picture, without_warnings
 from .sources import Source, find_sources
 from .workers import map_in_processes
 
 PICTURES_AT_A_TIME = 128
-BYTES_AT_A_TIME = 2**24  # of pictures from archives, whose content is at hand
+BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
 
 Finish = Callable[[Sequence[Prediction], Sequence[Framed]], Any]
 
@@ -82,17 +84,43 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
 
 def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
     sources: list[str] = []
-    framed: list[Framed] = []
     failures: list[str] = []
-    with without_warnings():
-        for name, content in batch:
+
+    def read() -> Iterator[Image]:
+        for name, content in _read_ahead(batch):
             try:
                 if isinstance(content, PictureError):
                     raise content
-                framed.append(classifier.frame(content))
-                sources.append(name)
+                picture = read_picture(content, name)
             except PictureError as error:
-                message = str(error)
-                failures.append(f"{name}: {message.partition(': ')[2]}" if isinstance(content, bytes) else message)
+                failures.append(str(error))
+            else:
+                sources.append(name)
+                yield picture
+                del picture  # before the next is read
+
+    with without_warnings():
+        framed = frame_pictures(read(), classifier.framing)
     predictions = classifier.predict_framed(sources, framed, top)
     return Outcome(len(predictions), finish(predictions, framed) if predictions else None, failures)
+
+
+def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
+    """Read files, small ones many at a time: then the processor finds the code of each step still at hand."""
+    contents: list[tuple[str, bytes | PictureError]] = []
+    num_bytes = 0
+    for name, source in batch:
+        content = _content(source)
+        contents.append((name, content))
+        num_bytes += len(content) if isinstance(content, bytes) else 0
+        if num_bytes >= BYTES_AT_A_TIME:
+            yield from contents
+            contents, num_bytes = [], 0
+    yield from contents
+
+
+def _content(source: str | bytes | PictureError) -> bytes | PictureError:
+    try:
+        return read_file(source) if isinstance(source, str) else source
+    except PictureError as error:
+        return error
