@@ -504,3 +504,21 @@ def test_a_missing_extra_says_what_to_install(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert_one_line(result.stderr, "pip install 'tinysight[train]'")
+
+
+@pytest.mark.parametrize("content", [b"no picture", None])
+def test_names_of_strangers_files_do_not_steer_the_terminal(tinysight, model_path, digit, tmp_path, content):
+    path = tmp_path / "\x1b[31mred\x1b]0;title\x07.png"
+    path.write_bytes(content or digit.read_bytes())
+    _, printed, error = tinysight("predict", model_path, path)
+    assert "\\x1b[31mred\\x1b]0;title\\x07.png" in printed + error
+    assert "\x1b" not in printed + error
+
+
+def test_json_is_valid_whatever_the_terminal_can_write(model_path, digit, tmp_path):
+    command = [sys.executable, "-m", "tinysight", "predict", model_path, tmp_path / "größe.png", "--format", "json"]
+    Image.open(digit).resize((300, 320)).save(tmp_path / "größe.png")
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    printed = subprocess.run(command, env=ascii_only, capture_output=True, check=True).stdout
+    assert json.loads(printed)["note"] == "framed from 300×320 grey"
+    assert json.loads(printed)["picture"].endswith("größe.png")

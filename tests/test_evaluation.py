@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_
 
 from tinysight.errors import DataError
 from tinysight.evaluation import evaluate, unseen_images, wilson_interval
-from tinysight.images import load_images
+from tinysight.images import SPLITS, load_images
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,16 @@ def test_a_classifier_that_does_not_tell_what_it_knows_is_noted(trained, damage)
     chosen, split, notes = unseen_images(classifier, load_images("digits"))
     assert (len(chosen), split) == (1797, "all")
     assert "does not tell" in notes[0]
+
+
+def test_images_that_it_was_trained_on_are_left_out_of_official_test_images_too(trained, test_images):
+    digits = load_images("digits")
+    split = np.full(len(digits), SPLITS.index("train"), np.uint8)
+    known, unknown = trained.images.indices("train")[:30], trained.images.indices("test")[:20]
+    split[known] = split[unknown] = SPLITS.index("test")
+    chosen, _, notes = unseen_images(trained.classifier, replace(digits, split=split))
+    np.testing.assert_array_equal(chosen.images, digits.images[np.sort(unknown)])
+    assert notes == ("30 of the 50 images are left out: the classifier was trained on them",)
 
 
 def test_official_test_images_come_first(trained, data_folder):

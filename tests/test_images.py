@@ -1,5 +1,6 @@
 import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from tinysight.errors import DataError
 from tinysight.images import load_images
-from tinysight.pixels import Framing
+from tinysight.pixels import Framing, frame_picture
 
 
 def write_idx_set(folder, num_train=6, num_test=4, side=5, num_classes=2):
@@ -172,3 +173,28 @@ def test_a_part_holds_its_rows(class_folders):
     assert len(part) == 10
     np.testing.assert_array_equal(part.images, images.images[::2])
     assert list(part.sources) == list(images.sources)[::2]
+
+
+def test_arrays_of_characters_are_framed_as_their_pictures_would_be(tmp_path):
+    """Black on white and out of the middle, as a stranger's own array may be."""
+    digits = load_images("digits")
+    strange = 255 - np.roll(np.asarray(digits.images[:60]), 3, axis=1)
+    np.savez(tmp_path / "some.npz", x_train=strange, y_train=digits.labels[:60])
+    for images in (
+        load_images(tmp_path / "some.npz", framing="ink"),
+        load_images(tmp_path / "some.npz", like=digits.framing),
+    ):
+        assert images.framing == digits.framing
+        expected = [frame_picture(Image.fromarray(image), digits.framing).pixels for image in strange]
+        np.testing.assert_array_equal(images.images, expected)
+    np.testing.assert_array_equal(load_images(tmp_path / "some.npz").images, strange)
+
+
+@pytest.mark.parametrize("name", ["labels.npy", "hashes.npy", "split.npy"])
+def test_an_empty_file_in_the_cache_is_written_anew(name, own_cache):
+    expected = load_images("digits")
+    folder = Path(expected.images.filename).parent
+    (folder / name).write_bytes(b"")
+    again = load_images("digits")
+    np.testing.assert_array_equal(again.labels, expected.labels)
+    np.testing.assert_array_equal(again.hashes, expected.hashes)

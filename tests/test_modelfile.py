@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -124,3 +127,11 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 def test_the_metadata_is_readable_by_any_onnx_tool(data):
     stored = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(data).metadata_props}
     assert stored["class_names"] == ["a", "b"]
+
+
+def test_onnx_runtime_tells_nobody_of_the_machine(model_path, tmp_path):
+    """It would keep a number for the device, and what it is, in the home folder, and send them to its maker."""
+    code = f"from tinysight import Classifier; Classifier.load({str(model_path)!r})"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,6 @@
 import os
+import sys
+import zipfile
 
 import pytest
 
@@ -47,3 +49,61 @@ def test_pictures_are_counted_where_that_is_cheap(class_folders):
     assert count_sources([str(class_folders), str(class_folders / "*" / "1.png")]) == 22
     assert count_sources([str(class_folders), "-"]) == 0
     assert count_sources([str(class_folders), "some.zip"]) == 0
+
+
+def test_a_link_that_leads_nowhere_costs_a_line_and_no_folder(class_folders):
+    (class_folders / "dark" / "a.png").symlink_to("a.png")
+    (class_folders / "dark" / "b.png").symlink_to("missing")
+    names = [name for name, _ in find_sources([str(class_folders / "dark")])]
+    assert len(names) == 12
+    assert str(class_folders / "dark" / "a.png") in names
+
+
+def test_a_pattern_for_all_folders_names_each_picture_once(class_folders):
+    names = [name for name, _ in find_sources([str(class_folders / "**")])]
+    assert len(names) == len(set(names)) == 20
+
+
+def test_a_file_whose_name_means_standard_input_is_a_file_in_a_pattern(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_bytes(b"no picture")
+    assert list(find_sources(["*"])) == [("-", "-")]
+
+
+def test_folders_may_be_deeper_than_calls(tmp_path):
+    deepest = tmp_path.joinpath(*["d"] * 300)
+    deepest.mkdir(parents=True)
+    (deepest / "a.png").write_bytes(b"")
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(200)
+    try:
+        found = list(find_sources([str(tmp_path)]))
+    finally:
+        sys.setrecursionlimit(before)
+    assert [name for name, _ in found] == [str(deepest / "a.png")]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_an_archive_costs_a_line(tmp_path, compression):
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.png", bytes(range(256)) * 9)
+        archive.writestr("b.png", b"b")
+    data = bytearray(path.read_bytes())
+    data[40:70] = b"\xff" * 30
+    path.write_bytes(data)
+    (_, failure), (name, content) = find_sources([str(path)])
+    assert str(failure).startswith(f"{path}/a.png: cannot be read from the archive")
+    assert (name, content) == (f"{path}/b.png", b"b")
+
+
+def test_an_archive_of_a_later_kind_costs_a_line(tmp_path):
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", b"a")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 99  # the version that is needed to read it
+    path.write_bytes(data)
+    ((name, failure),) = find_sources([str(path)])
+    assert name == str(path)
+    assert isinstance(failure, PictureError)

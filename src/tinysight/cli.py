@@ -95,7 +95,7 @@ def _explain(error: Exception) -> int:
 
 
 def _complain(message: str) -> None:
-    print(f"tinysight: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"tinysight: {display.printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 
 def _print_version(wanted: bool) -> None:
@@ -275,7 +275,7 @@ def evaluate(
     """Score a classifier on images that it was not trained on.
 
     These are the test images of DATA; if it has none, those that training kept for testing; if the classifier was
-    trained on other data, all of them.
+    trained on other data, all of them. Images that it was trained on, wherever they are, are left out.
     """
     from .classifier import Classifier
     from .evaluation import evaluate as score

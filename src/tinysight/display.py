@@ -28,19 +28,25 @@ if TYPE_CHECKING:
 
 MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
 PREDICTION_FORMATS = ("table", "json", "csv")
+CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    """Return a text with its control characters written out: a stranger's file name must not steer a terminal."""
+    return text.translate(CONTROL_CHARACTERS)
+
+
 def say(text: str, style: str = "") -> None:
     """Print a line of the result."""
-    out.print(Text(text, style))
+    out.print(Text("\n".join(map(printable, text.split("\n"))), style))
 
 
 def warn(text: str) -> None:
     """Print a line about what did not go as it should, on standard error."""
-    err.print(Text(f"warning: {text}", "yellow"))
+    err.print(Text(f"warning: {printable(text)}", "yellow"))
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -246,7 +252,7 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
     table.add_column("then", style="dim")
     table.add_column("note", style="dim")
     for prediction in predictions:
-        table.add_row(Text(prediction.source), *(Text(cell) for cell in _cells(prediction, reject)))
+        table.add_row(*(Text(printable(cell)) for cell in (prediction.source, *_cells(prediction, reject))))
     with out.capture() as captured:
         _print_table(table)
     return captured.get()
@@ -280,11 +286,13 @@ def _cells(prediction: "Prediction", reject: bool) -> tuple[str, str, str, str]:
 
 def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:
     if output_format == "json":
-        return json.dumps(_as_dict(prediction), ensure_ascii=False) + "\n"
+        is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        return json.dumps(_as_dict(prediction), ensure_ascii=not is_unicode) + "\n"
     if output_format == "csv":
         values = [value for class_name, share in prediction.ranking for value in (class_name, f"{share:.6f}")]
         return _csv_line([prediction.source, *values, int(prediction.is_rejected), prediction.note])
-    return "\t".join((prediction.source, *_cells(prediction, reject))).rstrip("\t") + "\n"
+    cells = (prediction.source, *_cells(prediction, reject))
+    return "\t".join(map(printable, cells)).rstrip("\t") + "\n"
 
 
 def _csv_header(prediction: "Prediction") -> list[str]:

@@ -189,14 +189,14 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
         images: A set as `load_images` returns it.
 
     Returns:
-        The test images of the set if it has any; otherwise its images without those that trained the classifier or
-        chose its best epoch, known by the hashes of their pixels. Then a name for them, and notes.
+        The test images of the set, or all its images if it has none, without those that trained the classifier or chose
+        its best epoch, known by the hashes of their pixels. Then a name for them, and notes.
 
     Raises:
         DataError: The classifier was trained on all of them.
     """
-    if len(images.indices("test")):
-        return images.part("test"), "test", ()
+    has_test_images = bool(len(images.indices("test")))
+    images = images.part("test") if has_test_images else images
     known = classifier.training_hashes
     is_known = np.isin(leading_bytes(images.hashes), known)
     unseen = images.rows(np.flatnonzero(~is_known))
@@ -206,5 +206,7 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
         note = f"{is_known.sum():,} of the {len(images):,} images are left out: the classifier was trained on them"
         is_own_set = classifier.metadata.get("data") == {"name": images.name, "sha256": images.data_hash}
         return unseen, "test" if is_own_set else "unseen", (note,)
+    if has_test_images:
+        return unseen, "test", ()
     unknown = "" if len(known) else ", and the classifier does not tell which images it was trained on"
     return unseen, "all", (f"the set has no test images of its own; all were used{unknown}",)

@@ -158,7 +158,9 @@ def load_images(
     name = str(source)
     path = Path(source)
     if name == "digits":
-        array_source = ArraySource(name, framing or "ink", ("digits",), lambda: [_read_digits()], tuple("0123456789"))
+        array_source = ArraySource(
+            name, framing or "ink", ("digits",), lambda: [_read_digits()], tuple("0123456789"), True
+        )
     elif name in NAMED_SETS:
         array_source = _named_source(name, framing, progress)
     elif not path.exists():
@@ -187,6 +189,7 @@ class ArraySource:
     key: object
     read: Callable[[], list[Part]]
     class_names: tuple[str, ...] | None = None
+    is_placed: bool = False  # its characters, which are where MNIST's authors put them
 
 
 def _named_source(name: str, framing: str | None, progress: Progress | None) -> ArraySource:
@@ -198,26 +201,30 @@ def _named_source(name: str, framing: str | None, progress: Progress | None) -> 
         return read_idx_files(sort_idx_files(files.values()), name)
 
     key = tuple(cache.file_fingerprint(path) for path in files.values())
-    return ArraySource(name, framing or named_set.framing, key, read, named_set.class_names)
+    is_placed = named_set.framing == "ink"
+    return ArraySource(name, framing or named_set.framing, key, read, named_set.class_names, is_placed)
 
 
 def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
-    """Bring arrays into the cache; they keep their size unless `like` asks for another."""
+    """Bring arrays into the cache, framed as pictures are; they keep their size unless `like` asks for another."""
 
     def fill(folder: Path) -> None:
         parts = source.read()
         labels, class_names = label_parts(parts, source.class_names, source.name)
-        shape = like.image_shape if like else parts[0].images.shape[1:]
-        images = cache.create_images(folder, (len(labels), *shape))
+        shape = parts[0].images.shape[1:]
+        framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
+        images = cache.create_images(folder, (len(labels), *framing.image_shape))
         start = 0
         for part in parts:
             for rows in row_slices(part.images):
-                brought = _brought_to(shape, part.images[rows], like, source.name)
+                if not like and part.images.shape[1:] != shape:
+                    found = f"images of shape {part.images.shape[1:]} and of {shape}"
+                    raise DataError(f"{source.name}: {found}; expected all of one shape")
+                brought = _framed(part.images[rows], framing, source.is_placed)
                 images[start : start + len(brought)] = brought
                 start += len(brought)
                 let_go(part.images)
                 let_go(images)
-        framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
         split = np.concatenate([np.full(len(part.images), SPLITS.index(part.split), np.uint8) for part in parts])
         _store(folder, labels, split, class_names, framing, [[part.source, len(part.images)] for part in parts])
 
@@ -225,14 +232,11 @@ def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
     return _through_cache(fingerprint, fill, source.name)
 
 
-def _brought_to(
-    shape: tuple[int, ...], images: NDArray[np.uint8], like: Framing | None, name: str
-) -> NDArray[np.uint8]:
-    if images.shape[1:] == shape:
+def _framed(images: NDArray[np.uint8], framing: Framing, is_placed: bool) -> NDArray[np.uint8]:
+    """Frame images as prediction would frame their pictures."""
+    if images.shape[1:] == framing.image_shape and (is_placed or framing.method == "whole"):
         return images
-    if like is None:
-        raise DataError(f"{name}: images of shape {images.shape[1:]} and of {shape}; expected all of one shape")
-    return np.stack([framed.pixels for framed in frame_pictures(map(read_picture, images), like)])
+    return np.stack([framed.pixels for framed in frame_pictures(map(read_picture, images), framing)])
 
 
 def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Progress | None) -> ImageSet:
@@ -324,7 +328,7 @@ def _through_cache(fingerprint: str, fill: Callable[[Path], None], name: str) ->
     """Open a cached set; have it filled where it is not there, or damaged."""
     try:
         return _open(cache.stored_folder(fingerprint, fill), name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, TinysightError):
             raise
         return _open(cache.filled_anew(fingerprint, fill), name)

@@ -5,6 +5,7 @@ The graph takes ``images``, uint8 ``(batch, height, width[, 3])``, and gives ``p
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,7 @@ def open_session(data: bytes, name: str, num_threads: int = 0) -> "tuple[onnxrun
     Raises:
         ModelFileError: Not ONNX, damaged, not ours, or with weights in another file.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its maker is told of the machine; read at the import
     import onnxruntime  # starts a thread, which a process that divides had better not have yet
 
     options = onnxruntime.SessionOptions()

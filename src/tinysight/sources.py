@@ -1,9 +1,11 @@
 """Finds the pictures that names mean, in order: files, folders, patterns, archives, standard input; does not decode."""
 
 import glob
+import lzma
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from .errors import PictureError
 from .pixels import MAX_FILE_BYTES, SUFFIXES
 
 STANDARD_INPUT = "-"
+# What reading an archive raises: each way of compression has an error of its own
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
+)  # fmt: skip
 
 Source = tuple[str, str | bytes | PictureError]  # what to call a picture, and its path, its content, or why it has none
 
@@ -24,15 +30,14 @@ def find_sources(names: list[str]) -> Iterator[Source]:
     for name in names:
         if name == STANDARD_INPUT:
             yield name, _standard_input()
-        elif os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
-            yield from _or_failure(_below(str(Path(name))), name, "no pictures in this folder")
-        elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
-            yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
         elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
-            yield from _or_failure(find_sources(matches), name, "no file fits this pattern")
+            if "**" in name:  # meets what is in folders by itself
+                matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
+            found = (source for match in matches for source in _of(match))  # a file called "-" is a file here
+            yield from _or_failure(found, name, "no file fits this pattern")
         else:
-            yield name, name
+            yield from _of(name)
 
 
 def count_sources(names: list[str]) -> int:
@@ -40,6 +45,16 @@ def count_sources(names: list[str]) -> int:
     if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
         return 0
     return sum(1 for _ in find_sources(names))
+
+
+def _of(name: str) -> Iterator[Source]:
+    """Yield the pictures of a folder or an archive, or else the file of this name."""
+    if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
+        yield from _or_failure(_below(str(Path(name))), name, "no pictures in this folder")
+    elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
+        yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
+    else:
+        yield name, name
 
 
 def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[Source]:
@@ -58,27 +73,26 @@ def _failure(name: str, reason: str) -> Source:
 
 def _below(folder: str) -> Iterator[Source]:
     """Yield the files below a folder that have a picture's name, sorted, hidden ones left out."""
-    files, folders = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith((".", "__")):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                elif _has_suffix(entry.name) and entry.is_file():
-                    files.append(entry.name)
-    except OSError as error:
-        yield _failure(folder, f"cannot be read ({error.strerror})")
-        return
-    start = "" if folder == os.curdir else os.path.join(folder, "")  # noqa: PTH118
-    files.sort()
-    for name in files:
-        path = start + name
-        yield path, path
-    del files
-    for name in sorted(folders):
-        yield from _below(start + name)
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        files, folders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith((".", "__")):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif _has_suffix(entry.name) and (entry.is_symlink() or entry.is_file()):
+                        files.append(entry.name)
+        except OSError as error:
+            yield _failure(folder, f"cannot be read ({error.strerror})")
+            continue
+        start = "" if folder == os.curdir else os.path.join(folder, "")  # noqa: PTH118
+        for name in sorted(files):
+            yield start + name, start + name
+        waiting += [start + name for name in sorted(folders, reverse=True)]
 
 
 def _has_suffix(name: str) -> bool:
@@ -98,7 +112,7 @@ def _in_archive(name: str) -> Iterator[Source]:
             for member in archive.infolist():
                 if _is_picture(member):
                     yield _read_member(archive, member, f"{name}/{member.filename}")
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except DAMAGE as error:
         yield _failure(name, f"not a ZIP archive that can be read ({error})")
 
 
@@ -106,7 +120,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, called: str)
     try:
         with archive.open(member) as file:
             content = file.read(MAX_FILE_BYTES + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except DAMAGE as error:
         return _failure(called, f"cannot be read from the archive ({error})")
     if len(content) > MAX_FILE_BYTES:
         return _failure(called, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
