@@ -70,3 +70,9 @@ def test_rows_are_read_with_their_labels(numbered):
     chunk = read_rows(numbered, np.array([2, 300, 301]))
     assert chunk.labels.tolist() == [2, 300, 301]
     np.testing.assert_array_equal(chunk.images, numbered.images[[2, 300, 301]])
+
+
+def test_a_chunk_holds_a_step_however_large_the_images(numbered, monkeypatch):
+    monkeypatch.setattr(chunks, "MAX_BYTES_IN_MEMORY", 1_100 * 28 * 28)
+    shuffled = ShuffledChunks(numbered, np.arange(1_500), 1_000)
+    assert (shuffled.num_chunks, shuffled.steps) == (1, 1)

@@ -45,3 +45,21 @@ def test_pictures_in_no_class_folder_are_noted(class_folders):
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 19
     assert "1 file(s) in no class folder" in skipped[0]
+
+
+def test_a_stray_picture_beside_the_classes_of_a_part_is_noted(class_folders, tmp_path):
+    (tmp_path / "set" / "test").mkdir(parents=True)
+    class_folders.rename(tmp_path / "set" / "train")
+    (tmp_path / "set" / "train" / "dark").rename(tmp_path / "set" / "test" / "dark")
+    (tmp_path / "set" / "test" / "dark" / "0.png").rename(tmp_path / "set" / "train" / "preview.png")
+    files, skipped = list_picture_files(tmp_path / "set")
+    assert {(file.class_name, file.split) for file in files} == {("light", "train"), ("dark", "test")}
+    assert skipped == [f"{tmp_path / 'set' / 'train'}: 1 file(s) in no class folder passed over"]
+
+
+def test_accents_may_be_written_in_two_ways(class_folders, tmp_path):
+    for part, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        (class_folders / ("dark" if part == "train" else "light")).rename(tmp_path / "set" / part / name)
+    files, _ = list_picture_files(tmp_path / "set")
+    assert {file.class_name for file in files} == {"caf\u00e9"}

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from tinysight import chunks
-from tinysight.errors import DataError
+from tinysight.errors import DataError, TinysightError
 from tinysight.images import load_images
 from tinysight.settings import TrainingSettings
 from tinysight.splits import split_images
@@ -200,3 +200,8 @@ def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder)
         last = train(images, TrainingSettings(epochs=15, validation=0.3, dropout=dropout)).history[-1]
         gaps.append(last.validation_loss - last.train_loss)
     assert gaps[1] < gaps[0]
+
+
+def test_a_training_that_diverges_is_no_success(digits):
+    with pytest.raises(TinysightError, match="diverged in epoch 1: the loss is no number; lower the learning rate"):
+        train(digits, replace(SMALL, learning_rate=10, weight_decay=10, epochs=3))

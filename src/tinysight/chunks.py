@@ -38,7 +38,7 @@ class ShuffledChunks:
         """Take the rows of a set, in rising order; `batch_size` is no larger than their number."""
         self._images, self._rows, self._batch_size = images, rows, batch_size
         most = max(batch_size, MAX_BYTES_IN_MEMORY // int(np.prod(images.images.shape[1:])))
-        self.num_chunks = -(-len(rows) // most)
+        self.num_chunks = max(1, min(-(-len(rows) // most), len(rows) // batch_size))
         self._chunk_size = len(rows) // self.num_chunks
         self.steps = self._chunk_size // batch_size
         self._only_chunk = read_rows(images, rows) if self.num_chunks == 1 else None

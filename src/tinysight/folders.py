@@ -1,5 +1,6 @@
 """Reads a folder of class folders full of pictures; does not know what the pictures are for."""
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
     parts = [top for top in tops if _is_part(top)]
     if any(PART_FOLDERS[part.name.lower()] == "train" for part in parts):
         skipped += [f"{top}: passed over, since it is beside {parts[0].name}" for top in tops if top not in parts]
+        strays = {part: len(_entries(part)[0]) for part in parts}
+        skipped += [f"{part}: {n} file(s) in no class folder passed over" for part, n in strays.items() if n]
         groups = [(PART_FOLDERS[part.name.lower()], _entries(part)[1]) for part in parts]
     else:
         groups = [("all", tops)]
@@ -55,16 +58,22 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
                 skipped.append(f"{class_folder}: no pictures in it; not a class")
             elif len(below) > len(pictures):
                 skipped.append(f"{class_folder}: {len(below) - len(pictures)} file(s) that are no pictures passed over")
-            files += [PictureFile(path, class_folder.name, split) for path in pictures]
+            class_name = unicodedata.normalize("NFC", class_folder.name)  # macOS writes accents apart
+            files += [PictureFile(path, class_name, split) for path in pictures]
     return files, skipped
 
 
 def _is_part(folder: Path) -> bool:
-    """Tell a part such as ``train/`` from a class of that name: a part holds folders and no pictures."""
+    """Tell a part such as ``train/`` from a class of that name: a part's pictures, but for strays, are in folders."""
     if folder.name.lower() not in PART_FOLDERS:
         return False
     files, folders = _entries(folder)
-    return bool(folders) and not any(path.suffix.lower() in SUFFIXES for path in files)
+    num_below = sum(_num_pictures(_files_below(below)) for below in folders)
+    return bool(folders) and (num_below > _num_pictures(files) or not _num_pictures(files))
+
+
+def _num_pictures(files: list[Path]) -> int:
+    return sum(path.suffix.lower() in SUFFIXES for path in files)
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:

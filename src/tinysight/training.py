@@ -6,7 +6,7 @@ Training and validation images are both scored in inference mode after each epoc
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .calibration import fit_temperature, reject_threshold, temper
 from .chunks import ShuffledChunks
 from .classifier import Classifier
+from .errors import TinysightError
 from .images import ImageSet, leading_bytes
 from .modelfile import FORMAT, build_graph
 from .models import BUILDERS
@@ -93,6 +94,7 @@ def train(
 
     Raises:
         DataError: There are too few images of a class.
+        TinysightError: The loss is no longer a number.
     """
     settings = settings or TrainingSettings()
     images = split_images(images, settings.validation, settings.test, settings.seed)
@@ -208,6 +210,8 @@ def _fit(
         train_loss, train_accuracy = score(predict(images, sample_rows), images.labels[sample_rows])
         probabilities = predict(images, validation_rows)
         loss, accuracy = score(probabilities, images.labels[validation_rows])
+        if not isfinite(train_loss + loss):
+            raise TinysightError(f"training diverged in epoch {epoch}: the loss is no number; lower the learning rate")
         history.append(EpochResult(epoch, train_loss, train_accuracy, loss, accuracy, perf_counter() - start))
         best.offer(epoch, accuracy, averaged, probabilities)
         if on_epoch:
@@ -248,7 +252,7 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> tupl
     """Return the mean cross-entropy and the accuracy of probabilities ``(num_images, num_classes)``."""
     of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     hits = probabilities.argmax(axis=1) == labels
-    return float(-np.log(of_label.clip(keras.config.epsilon())).mean()), float(hits.mean())
+    return float(-np.log(of_label.clip(keras.config.epsilon())).mean()) + 0.0, float(hits.mean())  # no negative zero
 
 
 def standard_error(accuracy: float, num_images: int) -> float:
