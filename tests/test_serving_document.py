@@ -25,6 +25,19 @@ def test_the_document_names_every_route_and_what_it_refuses(service, model_path)
     assert {"408", "413", "415", "422", "429"} <= set(document["paths"]["/predict"]["post"]["responses"])
 
 
+def test_head_is_answered_where_get_is_and_not_in_the_document(service):
+    with service.client() as client:
+        for path in ("/", "/page/page.js", "/classifier", "/v2/health/live", "/v2/health/ready", "/v2/models/digits"):
+            response, whole = client.head(path), client.get(path)
+            assert (response.status_code, response.content) == (200, b""), path
+            assert response.headers["content-length"] == whole.headers["content-length"]
+        assert client.head("/predict").status_code == 405
+        assert 'tinysight_requests_total{route="/v2/health/live",status="200"} 2.0' in client.get("/metrics").text
+        operations = [one for path in client.get("/openapi.json").json()["paths"].values() for one in path.items()]
+    assert {method for method, _ in operations} == {"get", "post"}
+    assert len({operation["operationId"] for _, operation in operations}) == len(operations)
+
+
 def test_pages_that_load_scripts_from_elsewhere_are_not_there(service):
     with service.client() as client:
         assert [client.get(path).status_code for path in ("/docs", "/redoc")] == [404, 404]

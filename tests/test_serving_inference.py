@@ -144,6 +144,8 @@ def test_what_is_no_request_is_refused(client, body):
         {"data": [-1] * 5 * 784},
         {"data": [0.5] * 5 * 784},
         {"data": [True] * 5 * 784},
+        {"data": [True, *[1] * (5 * 784 - 1)]},
+        {"data": [[[0] * 28] * 28] * 4 + [[[0] * 28] * 27 + [[0] * 27 + [False]]]},
         {"data": [10**30] * 5 * 784},
         {"data": ["7"] * 5 * 784},
         {"data": [[[]]]},

@@ -44,15 +44,19 @@ def serve(
     for; without --api-key one is made and shown.
     """
     check_number("port", port, 0, 65_535)
+    if name and "/" in name:
+        raise SettingsError(f"the name is {name!r}; expected one without /, which no path of the service could hold")
     key = _key_for(host, api_key, no_api_key)
     try:
         from .serving.application import Service
-        from .serving.limits import MEGAPIXEL, MIB, Limits
+        from .serving.limits import BODY_MIB, MEGAPIXEL, MIB, PICTURE_MEGAPIXELS, Limits
         from .serving.server import listen, run
     except ImportError as error:
         raise MissingExtraError("serving", "serve") from error
     from .classifier import Classifier
 
+    check_number("largest body in MiB", max_body, *BODY_MIB)
+    check_number("largest picture in megapixels", max_pixels, *PICTURE_MEGAPIXELS)
     limits = Limits(max_body_bytes=int(max_body * MIB), max_pixels=int(max_pixels * MEGAPIXEL), max_waiting=max_waiting)
     loaded = Classifier.load(classifier) if classifier else Classifier.pretrained()
     listener = listen(host, port)

@@ -71,6 +71,7 @@ MEANINGS = {
     421: "The Host header names another host.",
     422: "A picture or a parameter cannot be used; nothing was done.",
     429: "Too much is asked for at once; try again.",
+    503: "Nothing can be named at present; try again.",
 }
 
 

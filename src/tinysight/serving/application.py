@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as PROMETHEUS_
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..classifier import Classifier
@@ -62,7 +62,7 @@ class Service:
         self.api.include_router(inference_routes(classifier, name, self._batches, bodies, limits))
         self.api.include_router(page_routes())
         _add_what_tells_of_the_service(self.api, metrics)
-        self.application: ASGIApp = Records(Door(self.api, hosts, key), metrics, has_lines)
+        self.application: ASGIApp = Records(Door(_with_head(self.api), hosts, key), metrics, has_lines)
 
     def close(self) -> None:
         """End what runs beside the server; what waits is answered first."""
@@ -101,6 +101,22 @@ def _add_what_tells_of_the_service(api: FastAPI, metrics: Metrics) -> None:
     async def show_document() -> JSONResponse:
         """What can be asked, and what is answered."""
         return JSONResponse(api.openapi())
+
+
+def _with_head(api: FastAPI) -> ASGIApp:
+    """Have HEAD answered as GET is; the server leaves the body out."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") != "HEAD":
+            await api(scope, receive, send)
+            return
+        as_get = {**scope, "method": "GET"}
+        try:
+            await api(as_get, receive, send)
+        finally:
+            scope["route"] = as_get.get("route")  # for the records
+
+    return answer
 
 
 async def _refuse(_: Request, refusal: Any) -> Response:

@@ -23,6 +23,7 @@ from .namer import Answers, No, Question
 from .refusals import Refusal
 
 MAX_BATCH = 64  # pictures; more at once are no faster, and later
+IDLE_SECONDS = 1.0  # a namer that has ended while nothing is asked is noticed as soon
 
 
 @dataclass
@@ -40,7 +41,7 @@ class _Job:
 
 
 class Batches:
-    """Asks the namer, in a thread that does nothing but wait for it.
+    """Asks the namer, in a thread that does nothing but wait for it, and starts another when it has ended.
 
     Attributes:
         num_waiting: Pictures that wait or are being named.
@@ -68,11 +69,16 @@ class Batches:
         self._thread.join()
         self._end_namer()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether thread and namer run."""
+        return self._thread.is_alive() and self._is_running()
+
     async def name(self, pictures: list[bytes], top: int, has_pixels: bool) -> bytes:
         """Name what is in pictures; return it as JSON.
 
         Raises:
-            Refusal: 422 a picture cannot be read, 429 too many wait.
+            Refusal: 422 a picture cannot be read, 429 too many wait, 503 no namer can be started.
         """
         named: bytes = await self._wait(Question(tuple(pictures), None, top, has_pixels))
         return named
@@ -81,7 +87,7 @@ class Batches:
         """Return the probability of each class for framed images.
 
         Raises:
-            Refusal: 429 too many wait.
+            Refusal: 429 too many wait, 503 no namer can be started.
         """
         rows: NDArray[np.float32] = await self._wait(Question(images=images))
         return rows
@@ -108,7 +114,7 @@ class Batches:
 
     def _next_jobs(self) -> list[_Job]:
         """Wait for a job, and take those behind it as far as a batch goes; none are left when the service ends."""
-        job, jobs, size = self._jobs.get(), [], 0
+        job, jobs, size = self._next_job(), [], 0
         while job is not None:
             jobs.append(job)
             size += job.size
@@ -122,25 +128,59 @@ class Batches:
             self._jobs.put(None)  # what came before the end is answered first
         return jobs
 
+    def _next_job(self) -> _Job | None:
+        """Wait for a job, and meanwhile see to it that there is a namer."""
+        while True:
+            try:
+                return self._jobs.get(timeout=IDLE_SECONDS)
+            except Empty:
+                if not self._is_running():
+                    self._restart_namer()
+
     def _answer(self, jobs: list[_Job]) -> None:
         """Give each job its answer, and those that have waited too long theirs."""
         now = time.monotonic()
         in_time = [job for job in jobs if job.give_up > now]
-        try:
-            pickle.dump([job.question for job in in_time], self._asked)
-            self._asked.flush()
-            found: Answers = pickle.load(self._told)  # noqa: S301 - from the namer, on a pipe that nobody else has
-        except (OSError, EOFError, pickle.UnpicklingError):  # it has ended amid these pictures
-            self._end_namer()
-            self._start_namer()
-            is_guilty = len(in_time) == 1
-            broken = No(422, "the picture broke the decoder") if is_guilty else No(429, "another picture did")
-            found = Answers([broken] * len(in_time))
+        found = self._ask([job.question for job in in_time])
         for job in jobs:
             job.answer = No(429, "it has waited too long")
         for job, answer in zip(in_time, found.answers, strict=True):
             job.answer = answer
         self._observe(found)
+
+    def _ask(self, questions: list[Question]) -> Answers:
+        if not self._send(questions) and not (self._restart_namer() and self._send(questions)):
+            return Answers([No(503, "pictures cannot be named now; try again later")] * len(questions))
+        try:
+            found: Answers = pickle.load(self._told)  # noqa: S301 - from the namer, on a pipe that nobody else has
+        except (OSError, EOFError, pickle.UnpicklingError):  # it has ended amid these pictures
+            self._restart_namer()
+            is_guilty = len(questions) == 1
+            broken = No(422, "the picture broke the decoder") if is_guilty else No(429, "another picture did")
+            found = Answers([broken] * len(questions))
+        return found
+
+    def _send(self, questions: list[Question]) -> bool:
+        """Tell whether the namer was there to take questions; else they are not what ended it."""
+        try:
+            pickle.dump(questions, self._asked)
+            self._asked.flush()
+        except (OSError, ValueError):  # the pipe is closed at its other end, or at ours
+            return False
+        return True
+
+    def _is_running(self) -> bool:
+        return self._namer.poll() is None
+
+    def _restart_namer(self) -> bool:
+        """End the namer and start another, if that can be; tell whether it could."""
+        self._end_namer()
+        try:
+            self._start_namer()
+        except OSError:  # there is no room for a process, or it has ended before it was told anything
+            self._end_namer()
+            return False
+        return True
 
     def _start_namer(self) -> None:
         code = f"import sys; sys.path[:] = {sys.path!r}; from tinysight.serving.namer import main; main()"

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from .. import __version__
 from ..classifier import Classifier
-from .answers import refusals
+from .answers import MEANINGS, refusals
 from .batches import Batches
 from .bodies import Bodies
 from .limits import Limits
@@ -108,12 +108,12 @@ class InferAnswer(BaseModel):
 def inference_routes(classifier: Classifier, name: str, batches: Batches, bodies: Bodies, limits: Limits) -> APIRouter:
     """Return all routes below `/v2`."""
     router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    _add_routes_of_the_server(router)
-    _add_routes_of_the_model(router, classifier, name)
+    _add_routes_of_the_server(router, batches)
+    _add_routes_of_the_model(router, classifier, name, batches)
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     described: dict[int | str, dict[str, Any]] = {
         200: {"model": InferAnswer, "content": binary},
-        **refusals(400, 401, 403, 404, 408, 413, 415, 421, 429),
+        **refusals(400, 401, 403, 404, 408, 413, 415, 421, 429, 503),
     }
     request_body = {
         "requestBody": {
@@ -145,7 +145,7 @@ def inference_routes(classifier: Classifier, name: str, batches: Batches, bodies
     return router
 
 
-def _add_routes_of_the_server(router: APIRouter) -> None:
+def _add_routes_of_the_server(router: APIRouter, batches: Batches) -> None:
     no = refusals(400, 403, 421)
 
     @router.get("", responses={200: {"model": ServerMetadata}, **no, **refusals(401)})
@@ -158,13 +158,13 @@ def _add_routes_of_the_server(router: APIRouter) -> None:
         """Whether the service runs."""
         return JSONResponse({"live": True})
 
-    @router.get("/health/ready", responses={200: {"model": Ready}, **no})
+    @router.get("/health/ready", responses={**_readiness(Ready), **no})
     async def show_whether_ready() -> JSONResponse:
         """Whether the service can answer."""
-        return JSONResponse({"ready": True})
+        return _readiness_response({}, batches.is_ready)
 
 
-def _add_routes_of_the_model(router: APIRouter, classifier: Classifier, name: str) -> None:
+def _add_routes_of_the_model(router: APIRouter, classifier: Classifier, name: str, batches: Batches) -> None:
     shape = [-1, *classifier.framing.image_shape]
     metadata = {
         "name": name,
@@ -186,16 +186,25 @@ def _add_routes_of_the_model(router: APIRouter, classifier: Classifier, name: st
         _check_name(name, model, version)
         return JSONResponse(metadata)
 
-    @router.get("/models/{model}/ready", responses={200: {"model": ModelReady}, **no})
+    @router.get("/models/{model}/ready", responses={**_readiness(ModelReady), **no})
     @router.get(
         "/models/{model}/versions/{version}/ready",
-        responses={200: {"model": ModelReady}, **no},
+        responses={**_readiness(ModelReady), **no},
         operation_id="show_whether_model_version_is_ready",
     )
     async def show_whether_model_is_ready(model: str, version: str = VERSION) -> JSONResponse:
         """Whether the classifier can answer."""
         _check_name(name, model, version)
-        return JSONResponse({"name": name, "ready": True})
+        return _readiness_response({"name": name}, batches.is_ready)
+
+
+def _readiness(model: type[Ready]) -> dict[int | str, dict[str, Any]]:
+    """Return what the document says of a question for readiness, whose status is an answer too."""
+    return {200: {"model": model}, 503: {"model": model, "description": MEANINGS[503]}}
+
+
+def _readiness_response(members: dict[str, str], is_ready: bool) -> JSONResponse:
+    return JSONResponse({**members, "ready": is_ready}, 200 if is_ready else 503)
 
 
 def _check_name(name: str, model: str, version: str) -> None:

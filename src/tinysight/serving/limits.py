@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..settings import check_number
 
 MIB, MEGAPIXEL = 2**20, 1_000_000
+BODY_MIB, PICTURE_MEGAPIXELS = (1 / 1024, 1024), (0.001, 64)  # from the least to the most that may be chosen
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,6 @@ class Limits:
     stop_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        check_number("largest body in MiB", self.max_body_bytes / MIB, 1 / 1024, 1024)
-        check_number("largest picture in megapixels", self.max_pixels / MEGAPIXEL, 0.001, 64)
+        check_number("largest body in MiB", self.max_body_bytes / MIB, *BODY_MIB)
+        check_number("largest picture in megapixels", self.max_pixels / MEGAPIXEL, *PICTURE_MEGAPIXELS)
         check_number("number of pictures that may wait", self.max_waiting, 1, 100_000)

@@ -40,7 +40,7 @@ def add_prediction_routes(
         tags=["pictures"],
         response_class=Response,
         openapi_extra=BODY,
-        responses={200: {"model": Predictions}, **refusals(400, 401, 403, 408, 413, 415, 421, 422, 429)},
+        responses={200: {"model": Predictions}, **refusals(400, 401, 403, 408, 413, 415, 421, 422, 429, 503)},
     )
     async def predict(
         request: Request,

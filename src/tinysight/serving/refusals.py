@@ -12,7 +12,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, and no error of ours
     """A request is not done.
 
     Attributes:
-        status: HTTP status, 4xx.
+        status: HTTP status, 4xx or 503.
         message: One line: what was received, what was expected, what to do.
         headers: Further headers of the answer.
     """

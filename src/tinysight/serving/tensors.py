@@ -5,7 +5,9 @@ Source: the REST part of the Open Inference Protocol, version 2, and its extensi
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -145,15 +147,24 @@ def _from_bytes(tensors: bytes, size: object, shape: tuple[int, ...]) -> NDArray
 
 
 def _from_json(data: object, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    listed = data if isinstance(data, list) else []
     try:
-        values = np.asarray(data) if isinstance(data, list) else None
+        values = np.asarray(listed)
     except (ValueError, OverflowError, RecursionError):  # ragged, or too deep
-        values = None
-    if values is None or values.dtype.kind != "i" or values.min() < 0 or values.max() > 255:
+        values = np.empty(0)
+    is_whole = values.dtype.kind == "i" and not _has_booleans(listed, values.ndim)
+    if not is_whole or values.min() < 0 or values.max() > 255:
         raise Refusal(400, f"the data of '{INPUT}' is no list of whole numbers from 0 to 255, flat or in its shape")
     if values.size != math.prod(shape) or values.shape not in (shape, (values.size,)):
         raise Refusal(400, f"the data of '{INPUT}' has the shape {list(values.shape)[:8]}; expected {list(shape)}")
     return values.astype(np.uint8).reshape(shape)
+
+
+def _has_booleans(data: Iterable[Any], num_axes: int) -> bool:
+    """Tell whether there are booleans among whole numbers, where NumPy reads them as 0 and 1."""
+    for _ in range(num_axes - 1):
+        data = chain.from_iterable(data)
+    return bool in map(type, data)
 
 
 def _wants_bytes(asked: dict[str, Any]) -> bool:
