@@ -94,9 +94,18 @@ def test_npz_parts_are_read(tmp_path):
     assert train.source == "set.npz/x_train"
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_the_validation_images_of_an_npz_are_its_validation_part(tmp_path, name):
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=IMAGES, y_train=LABELS, **{f"x_{name}": IMAGES[:1], f"y_{name}": LABELS[:1]})
+    assert [(part.split, len(part.images)) for part in read_npz(path)] == [("train", 2), ("validation", 1)]
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
+        ({"x_train": IMAGES, "y_train": LABELS, "y_val": LABELS}, "x_val, y_val; it holds x_train, y_train, y_val"),
+        ({f"{axis}_{name}": IMAGES for name in ("train", "val", "valid") for axis in "xy"}, "it holds x_train, x_val,"),
         ({"x_train": IMAGES}, "expected arrays x_train, y_train"),
         ({"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES}, "expected arrays"),
         ({"images": IMAGES}, "it holds none of them"),

@@ -79,6 +79,16 @@ def test_a_run_is_replaced_only_when_asked(trained, evaluation, tmp_path):
     assert names_in(tmp_path) == ["run"]
 
 
+def test_what_a_killed_save_left_behind_does_not_keep_a_run_from_being_replaced(trained, evaluation, tmp_path):
+    save_run(trained, evaluation, tmp_path)
+    (tmp_path / ".tinysight-killed").mkdir()
+    (tmp_path / ".tinysight-killed" / "model.onnx").write_text("x")
+    with pytest.raises(OutputError, match="--overwrite"):
+        check_output(tmp_path)
+    save_run(trained, evaluation, tmp_path, overwrite=True)
+    assert names_in(tmp_path) == FILES
+
+
 def test_a_link_to_a_folder_is_followed(trained, evaluation, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there")

@@ -10,7 +10,7 @@ from tinysight.errors import DataError, TinysightError
 from tinysight.images import load_images
 from tinysight.settings import TrainingSettings
 from tinysight.splits import split_images
-from tinysight.training import standard_error, train
+from tinysight.training import score, standard_error, train
 
 SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
 
@@ -205,3 +205,8 @@ def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder)
 def test_a_training_that_diverges_is_no_success(digits):
     with pytest.raises(TinysightError, match="diverged in epoch 1: the loss is no number; lower the learning rate"):
         train(digits, replace(SMALL, learning_rate=10, weight_decay=10, epochs=3))
+
+
+def test_the_loss_of_certain_and_right_answers_is_no_negative_zero():
+    loss, accuracy = score(np.eye(3, dtype=np.float32), np.arange(3))
+    assert (f"{loss:.4f}", accuracy) == ("0.0000", 1.0)

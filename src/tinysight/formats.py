@@ -20,6 +20,10 @@ from .errors import DataError
 from .mapping import MAX_BYTES_IN_MEMORY, open_array
 
 MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
+# What people call the parts in an .npz
+NPZ_PARTS = {
+    "train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test",
+}  # fmt: skip
 _IDX_NAME = re.compile(r"(?P<part>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
 
 IdxFiles = dict[str, dict[str, Path]]
@@ -134,7 +138,9 @@ def read_idx_files(files: IdxFiles, name: str) -> list[Part]:
 
 
 def read_npz(path: Path) -> list[Part]:
-    """Read ``x_train``, ``y_train`` and, where they are, ``x_test``, ``y_test`` from an ``.npz``; never unpickles.
+    """Read ``x_train``, ``y_train`` and, where they are, such pairs for validation and test; never unpickles.
+
+    Those for validation may be called ``x_val``, ``x_valid`` or ``x_validation``.
 
     Raises:
         DataError: The file is damaged, an array is missing, holds Python objects, or has a shape of another kind.
@@ -148,16 +154,15 @@ def read_npz(path: Path) -> list[Part]:
         raise
     except Exception:  # zipfile and NumPy raise anything on damaged archives, RuntimeError and TypeError included
         raise DataError(f"{path}: not a readable .npz archive") from None
-    missing = [key for key in ("x_train", "y_train") if key not in arrays]
-    if missing or ("x_test" in arrays) != ("y_test" in arrays):
-        held = ", ".join(sorted(arrays)) or "none of them"
-        raise DataError(f"{path}: expected arrays x_train, y_train, x_test, y_test; it holds {held}")
-    parts = []
-    for split in ("train", "test"):
-        if f"x_{split}" in arrays:
-            images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-            parts.append(_part(split, images, labels, f"{path.name}/x_{split}", str(path)))
-    return parts
+    names = [name for name in NPZ_PARTS if f"x_{name}" in arrays or f"y_{name}" in arrays]
+    is_paired = all(f"x_{name}" in arrays and f"y_{name}" in arrays for name in names)
+    if "train" not in names or not is_paired or len({NPZ_PARTS[name] for name in names}) < len(names):
+        expected = "arrays x_train, y_train, x_test, y_test and perhaps x_val, y_val"
+        raise DataError(f"{path}: expected {expected}; it holds {', '.join(sorted(arrays)) or 'none of them'}")
+    return [
+        _part(NPZ_PARTS[name], arrays[f"x_{name}"], arrays[f"y_{name}"], f"{path.name}/x_{name}", str(path))
+        for name in names
+    ]
 
 
 def _npz_array(archive: "np.lib.npyio.NpzFile", key: str, path: Path) -> NDArray[np.generic]:

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import tempfile
 from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +34,7 @@ FILES = (
     "splits.csv", "history.csv", "settings.json", "evaluation.json", "report.html", "model.keras", "model.onnx",
 )  # fmt: skip
 
+BUILDING = ".tinysight-"  # begins the name of a folder for unfinished files; a killed program leaves it behind
 SPECIAL_IN_CSV = re.compile('[,"\r\n]')
 ROWS_AT_A_TIME = 65_536  # of splits.csv in memory as text: 20 MB
 
@@ -43,10 +45,12 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
     Args:
         folder: Where the run is to be.
         overwrite: Whether a run that is there already may be replaced; a folder with other things in it never is.
+            What a killed program left unfinished does not count.
     """
     folder = Path(folder)
     try:
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        names -= {path.name for path in _left_behind(folder)}
         if names - set(FILES):
             strange = sorted(names - set(FILES))[0]
             raise OutputError(f"{folder}: holds other things than a run, such as {strange}; choose another with --out")
@@ -55,7 +59,7 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file; expected the name of a folder")
         above = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-        Path(tempfile.mkdtemp(prefix=".tinysight-", dir=above)).rmdir()
+        Path(tempfile.mkdtemp(prefix=BUILDING, dir=above)).rmdir()
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -81,7 +85,10 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
     new_folders = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tinysight-", dir=folder) as building:
+        if overwrite:
+            for unfinished in _left_behind(folder):
+                shutil.rmtree(unfinished)
+        with tempfile.TemporaryDirectory(prefix=BUILDING, dir=folder) as building:
             _write_files(training, evaluation, Path(building))
             for name in FILES:
                 (Path(building) / name).replace(folder / name)
@@ -92,6 +99,11 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
         if isinstance(error, OSError):
             raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); nothing was changed") from None
         raise
+
+
+def _left_behind(folder: Path) -> list[Path]:
+    """Return the folders of unfinished files in a folder."""
+    return [path for path in folder.glob(f"{BUILDING}*") if path.is_dir() and not path.is_symlink()]
 
 
 def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:

@@ -74,7 +74,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant", "augment": "none"},
 }
-# `accurate` either never shows the same image twice, or looks around each image, which takes longer an epoch.
+# `accurate` either never shows the same image twice (any augmentation, flips included, chooses this), or looks around
+# each image, which takes longer an epoch.
 ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1}
 ACCURATE_AS_THEY_ARE: Mapping[str, Any] = {"adversarial": 0.036}
 
@@ -147,7 +148,8 @@ class TrainingSettings:
         outliers: So many pictures of no class, as a share of the images, are drawn and added to each step; the network
             learns to find all classes alike in them.
         augment: How images are changed at random while they train, a key of `AUGMENTATIONS`.
-        flip: Whether left and right are swapped in half of the images while they train.
+        flip: Whether left and right are swapped in half of the images while they train. Any augmentation, flips alone
+            included, chooses the augmented kind of the recipe ``accurate``: more epochs, dropout, nothing adversarial.
         patience: Stop after so many epochs in a row without a higher validation accuracy; None: never.
         validation: Share of the images not kept for testing that chooses the best epoch, 0 < validation < 1.
         test: Share of all images kept for testing where the set brings no test images, 0 < test < 1.
