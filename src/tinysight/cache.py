@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .errors import TinysightError
 from .mapping import create_array, open_array
 
-LAYOUT = 2  # counted up when what is stored changes, so that no old folder is misread
+LAYOUT = 3  # counted up when what is stored changes, so that no old folder is misread
 
 
 def cache_folder() -> Path:

@@ -142,7 +142,10 @@ def train(
         str | None,
         typer.Option(help=f"Random changes while training: {', '.join(AUGMENTATIONS)}; default: by recipe."),
     ] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Swap left and right at random while training.")] = False,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip", help="Swap left and right at random; 'accurate' then counts as augmented."),
+    ] = False,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without progress.")] = None,
     seed: Annotated[int, typer.Option(help="Start of every random choice.")] = 0,
     validation: Annotated[float, typer.Option(help="Share of images that choose the best epoch.")] = 0.1,

@@ -142,8 +142,8 @@ def load_images(
 
     Args:
         source: ``digits``, ``mnist`` or ``fashion-mnist``; or the path of a folder with IDX files, of an ``.npz``
-            with x_train, y_train, x_test and y_test, or of a folder with one folder of pictures for each class
-            (which may lie below folders named train and test).
+            with x_train, y_train and perhaps x_test, y_test, x_val and y_val, or of a folder with one folder of
+            pictures for each class (which may lie below folders named train and test).
         framing: ``whole`` or ``ink``; by default ``ink`` for digits and MNIST, else ``whole``.
         image_size: Height and width to which pictures in folders are framed; by default 28×28.
         like: A classifier's framing, to which all images are brought; replaces the two above.
