@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 
 from tinysight.images import load_images
+from tinysight.models import sequential
 from tinysight.settings import TrainingSettings
 from tinysight.training import train
+
+import tensorflow as tf  # isort: skip
+from tinysight.engine import _forward_in_training, compile_folding  # isort: skip
 
 SMALL = TrainingSettings(hidden=(32,), epochs=4)
 
@@ -62,8 +66,6 @@ def test_adversarial_training_steadies_predictions_near_images(digits, plain):
 
 
 def divergence_nearby(model, images):
-    import tensorflow as tf
-
     pixels = tf.constant(images / np.float32(255))
     expected = model(pixels)
     with tf.GradientTape() as tape:
@@ -83,6 +85,38 @@ def test_the_moving_average_of_the_weights_is_what_is_kept(digits, plain):
         np.testing.assert_allclose(average, weights, atol=1e-5)
     parity = slow.classifier.metadata["parity"]
     assert parity["max_difference"] < 1e-5
+
+
+@pytest.mark.parametrize("more", [{}, {"ema_momentum": 0.5}, {"api": "functional", "dropout": 0.1}, {"outliers": 0.5}])
+def test_batch_normalization_trains_well_and_is_folded_into_the_same_network(digits, plain, more):
+    normalized = train(digits, replace(SMALL, batch_norm=True, **more))
+    assert normalized.model.count_params() == plain.model.count_params()
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in normalized.model.layers)
+    assert normalized.history[-1].validation_accuracy > plain.history[-1].validation_accuracy - 0.02
+    validation = normalized.images.part("validation")
+    predicted = normalized.classifier.probabilities(validation.images).argmax(axis=1)
+    assert normalized.history[-1].validation_accuracy == pytest.approx(np.mean(predicted == validation.labels))
+
+
+def test_batch_normalization_and_adversarial_training_go_together(digits, plain):
+    both = train(digits, replace(SMALL, batch_norm=True, adversarial=0.05))
+    images = plain.images.part("test").images[:200]
+    alone = train(digits, replace(SMALL, batch_norm=True))
+    assert divergence_nearby(both.model, images) < 0.7 * divergence_nearby(alone.model, images)
+
+
+def test_a_folded_network_gives_what_the_normalized_one_gave(digits):
+    """Where the images of a step are the images whose statistics are folded in."""
+    rows = digits.indices("all")[:256]
+    settings = TrainingSettings(hidden=(32, 16), batch_norm=True, batch_size=256)
+    model, folded = (sequential((28, 28), 10, (32, 16)) for _ in range(2))
+    for weights in model.trainable_variables:
+        weights.assign(weights + 0.1)
+    compile_folding(model, folded)(digits, rows)
+    batch = tf.constant(digits.images[rows] / np.float32(255))
+    expected = _forward_in_training(model, batch, settings, None)
+    np.testing.assert_allclose(folded(batch), expected, atol=1e-5)
+    assert np.abs(folded(batch) - model(batch)).max() > 0.01
 
 
 def test_augmentation_changes_what_is_trained_on_not_what_is_scored(digits, plain):

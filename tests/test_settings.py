@@ -51,6 +51,13 @@ def test_accurate_augments_characters_and_nothing_else():
     flipped = TrainingSettings(recipe="accurate", flip=True).resolved(54_000, "whole")
     assert flipped.augmentation.changes
     assert flipped.adversarial == 0
+    assert [settings.batch_norm for settings in (characters, others, flipped)] == [True, False, True]
+
+
+def test_batch_normalization_of_single_images_is_refused_with_what_to_do():
+    with pytest.raises(SettingsError, match="--no-batch-norm"):
+        TrainingSettings(recipe="accurate", batch_size=1).resolved(54_000, "ink")
+    assert not TrainingSettings(recipe="accurate", batch_size=1, batch_norm=False).resolved(54_000, "ink").batch_norm
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -154,6 +154,10 @@ def train(
     ] = None,
     dropout_position: PositionOption = None,
     input_dropout: Annotated[float, typer.Option(help="Share of pixels blackened while training.")] = 0.0,
+    batch_norm: Annotated[
+        bool | None,
+        typer.Option("--batch-norm/--no-batch-norm", help="Batch normalization, folded away; default: by recipe."),
+    ] = None,
     weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 0.0,
     label_smoothing: Annotated[float, typer.Option(help="Share of each target spread over all classes.")] = 0.0,
     adversarial: Annotated[
@@ -175,9 +179,9 @@ def train(
     settings = TrainingSettings(
         recipe=recipe, api=api, hidden=_parse_hidden(hidden), dropout=dropout, dropout_position=dropout_position,
         input_dropout=input_dropout, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-        schedule=schedule, weight_decay=weight_decay, label_smoothing=label_smoothing, adversarial=adversarial,
-        ema_momentum=ema_momentum, outliers=outliers, augment=augment, flip=flip, patience=patience,
-        validation=validation, seed=seed,
+        schedule=schedule, batch_norm=batch_norm, weight_decay=weight_decay, label_smoothing=label_smoothing,
+        adversarial=adversarial, ema_momentum=ema_momentum, outliers=outliers, augment=augment, flip=flip,
+        patience=patience, validation=validation, seed=seed,
     )  # fmt: skip
     size = _parse_size(image_size)
     if len(size) != 2:

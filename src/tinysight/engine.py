@@ -16,6 +16,7 @@ from .settings import TrainingSettings
 
 FINAL_SHARE, FINAL_AMOUNT = 0.3, 0.3  # in the last steps augmentation shrinks to this: images to come are as they are
 PROBE_LENGTH = 0.1  # of the step that finds an adversarial direction: small, yet far above float32's rounding
+BATCH_NORM_EPSILON = 1e-3  # added to variances, as Keras does
 PREDICTION_BATCH_SIZE = 1_000
 
 
@@ -46,6 +47,9 @@ def compile_training(
     others = tf.constant([] if outliers is None else outliers)
     num_others = 0 if outliers is None else round((settings.batch_size or 1) * (settings.outliers or 0.0))
 
+    def forward(batch: tf.Tensor, seed: list[tf.Tensor] | None = None) -> tf.Tensor:
+        return _forward_in_training(model, batch, settings, seed)
+
     def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: list[tf.Tensor]) -> None:
         batch, targets = tf.gather(images, rows), tf.one_hot(tf.gather(labels, rows), num_classes)
         if num_others:
@@ -53,12 +57,12 @@ def compile_training(
             targets = tf.concat([targets, tf.fill([num_others, num_classes], 1 / num_classes)], axis=0)
         batch = augment(batch, augmentation, seed, amount(optimizer.step))
         with tf.GradientTape() as tape:
-            probabilities = _forward_in_training(model, batch, settings.input_dropout, seed)
+            probabilities = forward(batch, seed)
             loss = keras.losses.categorical_crossentropy(
                 targets, probabilities, label_smoothing=settings.label_smoothing
             )
             if settings.adversarial:
-                loss += _virtual_adversarial_loss(model, batch, settings.adversarial, seed)
+                loss += _virtual_adversarial_loss(forward, batch, settings.adversarial, seed)
             loss = tf.reduce_mean(loss)
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
         if averaged is not model:
@@ -84,39 +88,61 @@ def _draw_rows(num_rows: int, end: int, seed: list[tf.Tensor]) -> tf.Tensor:
     return tf.cast(share * end, tf.int32)
 
 
-def _forward_in_training(model: keras.Model, x: tf.Tensor, input_dropout: float, seed: list[tf.Tensor]) -> tf.Tensor:
-    """Run the layers one after the other, with dropout.
+def _forward_in_training(
+    model: keras.Model, x: tf.Tensor, settings: TrainingSettings, seed: list[tf.Tensor] | None
+) -> tf.Tensor:
+    """Run the layers one after the other, with batch normalization if wanted, and with dropout if there is a seed.
 
     Keras's Dropout draws from Philox, which XLA compiles so badly for CPUs that an epoch takes 17 times as long;
     Threefry costs a twentieth of the epoch.
     """
-    rates = [input_dropout] + [getattr(layer, "rate", 0.0) for layer in model.layers]
+    rates = [settings.input_dropout] + [getattr(layer, "rate", 0.0) for layer in model.layers]
     layers = [None, *model.layers]
+    normalized = _hidden_layers(model) if settings.batch_norm else []
     for number, (layer, rate) in enumerate(zip(layers, rates, strict=True)):
-        if rate:
+        if rate and seed:
             bits = tf.random.stateless_uniform(tf.shape(x), [seed[0], seed[1] * len(layers) + number], alg="threefry")
             x = tf.where(bits < rate, 0.0, x / (1 - rate))
+        elif layer in normalized:
+            x = layer.activation(_normalize(x @ layer.kernel, settings.batch_size) + layer.bias)
         elif layer is not None and not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout):
             x = layer(x)
     return x
 
 
-def _virtual_adversarial_loss(model: keras.Model, batch: tf.Tensor, radius: float, seed: list[tf.Tensor]) -> tf.Tensor:
+def _hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][:-1]
+
+
+def _normalize(outputs: tf.Tensor, num_images: int | None) -> tf.Tensor:
+    """Bring each unit's outputs to mean 0 and variance 1 over the images, which stand before the outliers.
+
+    A factor for each unit, as usual, is left out: with ReLU the next layer's weights say as much.
+
+    Source: S. Ioffe, C. Szegedy, "Batch Normalization", https://arxiv.org/abs/1502.03167.
+    """
+    mean, variance = tf.nn.moments(outputs[:num_images], axes=[0])
+    return (outputs - mean) * tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
+
+
+def _virtual_adversarial_loss(
+    forward: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor, radius: float, seed: list[tf.Tensor]
+) -> tf.Tensor:
     """Return how far each prediction changes, as a divergence, where a step of that size changes it most.
 
     The direction is that of the gradient a little way off in a random direction: one power iteration.
 
     Source: T. Miyato et al., "Virtual Adversarial Training", https://arxiv.org/abs/1704.03976, algorithm 1.
     """
-    expected = tf.stop_gradient(model(batch))
+    expected = tf.stop_gradient(forward(batch))
     draw = tf.random.stateless_uniform(tf.shape(batch), [seed[0], -1 - seed[1]], -1.0, 1.0, alg="threefry")
     with tf.GradientTape() as tape:
         nearby = batch + PROBE_LENGTH * _unit_length(draw)
         tape.watch(nearby)
-        divergence = tf.reduce_sum(keras.losses.kl_divergence(expected, model(nearby)))
+        divergence = tf.reduce_sum(keras.losses.kl_divergence(expected, forward(nearby)))
     worst = tf.stop_gradient(_unit_length(tape.gradient(divergence, nearby)))
     length = radius * math.sqrt(math.prod(batch.shape[1:]))
-    return keras.losses.kl_divergence(expected, model(batch + length * worst))
+    return keras.losses.kl_divergence(expected, forward(batch + length * worst))
 
 
 def _unit_length(images: tf.Tensor) -> tf.Tensor:
@@ -142,3 +168,22 @@ def compile_prediction(model: keras.Model) -> Predict:
         return np.concatenate([predict_batch(chunk.images) for chunk in chunks])
 
     return predict
+
+
+def compile_folding(model: keras.Model, folded: keras.Model) -> Callable[[ImageSet, NDArray[np.int64]], None]:
+    """Return a function that turns a network trained with batch normalization into one of the same layers without.
+
+    It gives `folded` the weights with which it does by itself what `model` does normalized by some rows of a set.
+    """
+    layers = _hidden_layers(folded)
+    before = [compile_prediction(keras.Model(folded.inputs, layer.input)) for layer in layers]
+
+    def fold(images: ImageSet, rows: NDArray[np.int64]) -> None:
+        folded.set_weights(model.get_weights())
+        for layer, inputs in zip(layers, before, strict=True):
+            kernel, bias = layer.get_weights()
+            outputs = inputs(images, rows) @ kernel
+            mean, deviation = outputs.mean(axis=0), np.sqrt(outputs.var(axis=0) + BATCH_NORM_EPSILON)
+            layer.set_weights([kernel / deviation, bias - mean / deviation])
+
+    return fold

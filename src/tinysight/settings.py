@@ -76,7 +76,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 # `accurate` either never shows the same image twice (any augmentation, flips included, chooses this), or looks around
 # each image, which takes longer an epoch.
-ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1}
+ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1, "batch_norm": True}
 ACCURATE_AS_THEY_ARE: Mapping[str, Any] = {"adversarial": 0.036}
 
 
@@ -139,6 +139,8 @@ class TrainingSettings:
         batch_size: Images per step.
         learning_rate: Adam's (peak) learning rate.
         schedule: How the learning rate changes: ``one-cycle``, ``cosine`` or ``constant``.
+        batch_norm: Whether the hidden layers' outputs are brought to mean 0 and variance 1 over the images of each step
+            (batch normalization); folded into the weights, so that the classifier is the same network.
         weight_decay: Share of each weight taken off at each step, times the learning rate (AdamW).
         label_smoothing: Share of the target's probability spread over all classes.
         adversarial: Above 0, predictions are also made to stay the same this far from each image in the direction in
@@ -169,6 +171,7 @@ class TrainingSettings:
     batch_size: int | None = None
     learning_rate: float | None = None
     schedule: str | None = None
+    batch_norm: bool | None = None
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     adversarial: float | None = None
@@ -230,8 +233,12 @@ class TrainingSettings:
         batch_size = min(batch_size, num_training_images)
         epochs = settings.epochs or suggested_epochs(num_training_images, batch_size, LENGTHS[length])
         position = default_dropout_position(self.api)
-        defaults = {"dropout": 0.0, "dropout_position": position, "adversarial": 0.0, "outliers": 0.0}
-        return settings._filled_from(defaults, batch_size=batch_size, epochs=epochs)
+        defaults = {"dropout": 0.0, "dropout_position": position, "batch_norm": False}
+        defaults |= {"adversarial": 0.0, "outliers": 0.0}
+        settings = settings._filled_from(defaults, batch_size=batch_size, epochs=epochs)
+        if settings.batch_norm and batch_size == 1:
+            raise SettingsError("batch size is 1; batch normalization needs at least 2, or use --no-batch-norm")
+        return settings
 
     def _filled_from(self, defaults: Mapping[str, Any], **changes: Any) -> "TrainingSettings":
         """Return the same settings with those that are None as in `defaults`, and with changes."""

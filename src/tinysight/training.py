@@ -26,9 +26,10 @@ from .splits import split_images
 
 import keras  # isort: skip - after models, which keeps what TensorFlow prints when imported off the terminal
 import tensorflow as tf  # isort: skip
-from .engine import Predict, compile_prediction, compile_training  # isort: skip
+from .engine import Predict, compile_folding, compile_prediction, compile_training  # isort: skip
 
 NUM_OUTLIERS = 8_000  # drawn once; augmentation makes more of them
+MAX_FOLDING_IMAGES = 10_000  # on whose statistics the network relies that was trained with batch normalization
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to know them again: 1 MB
 
 
@@ -105,15 +106,10 @@ def train(
         images.framing.image_shape, len(images.class_names), settings.hidden, settings.dropout or 0.0,
         settings.dropout_position or default_dropout_position(settings.api),
     )  # fmt: skip
-    averaged = model
-    if settings.ema_momentum:
-        averaged = keras.models.clone_model(model)
-        averaged.set_weights(model.get_weights())
-    predict = compile_prediction(averaged)
-    history, best, was_stopped = _fit(model, averaged, predict, images, settings, on_epoch, should_stop)
-    averaged.set_weights(best.weights)
-    reject_below = _calibrate(averaged, best.probabilities, images.part("validation").labels)
-    model.set_weights(averaged.get_weights())
+    predict = compile_prediction(model)
+    history, best, was_stopped = _fit(model, predict, images, settings, on_epoch, should_stop)
+    model.set_weights(best.weights)
+    reject_below = _calibrate(model, best.probabilities, images.part("validation").labels)
     classifier = to_classifier(model, images, settings, reject_below=reject_below)
     test_probabilities = classifier.probabilities(images.part("test").images)
     parity = measure_parity(test_probabilities, predict(images, images.indices("test")))
@@ -179,7 +175,6 @@ def measure_parity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> di
 
 def _fit(
     model: keras.Model,
-    averaged: keras.Model,
     predict: Predict,
     images: ImageSet,
     settings: TrainingSettings,
@@ -188,9 +183,12 @@ def _fit(
 ) -> tuple[list[EpochResult], "BestEpoch", bool]:
     """Train the model; return its history, its best epoch, and whether it was stopped.
 
-    What is scored and kept is the moving average of its weights, which is the model itself where none is wanted;
-    `predict` gives the average's probabilities.
+    Weights flow one way after each step and epoch: those that learn, their moving average, the average with batch
+    normalization folded in, which is the model. Where one of these is not wanted, its network is the next one's.
+    `predict` gives the model's probabilities.
     """
+    averaged = _copy(model) if settings.batch_norm else model
+    learner = _copy(averaged) if settings.ema_momentum else averaged
     training_rows, validation_rows = images.indices("train"), images.indices("validation")
     rng = np.random.default_rng(settings.seed)
     sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
@@ -200,20 +198,24 @@ def _fit(
     if settings.outliers:
         examples = images.images[np.sort(rng.choice(training_rows, min(1_000, len(training_rows)), replace=False))]
         outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
-    train_on = compile_training(model, averaged, settings, epochs * chunks.num_chunks * chunks.steps, outliers)
+    train_on = compile_training(learner, averaged, settings, epochs * chunks.num_chunks * chunks.steps, outliers)
+    fold = compile_folding(averaged, model) if settings.batch_norm else None
+    folding_rows = sample_rows[:: -(-len(sample_rows) // MAX_FOLDING_IMAGES)]
     history: list[EpochResult] = []
     best = BestEpoch(len(validation_rows))
     for epoch in range(1, epochs + 1):
         start = perf_counter()
         for chunk, order in chunks.epoch(rng):
             train_on(chunk, order, int(rng.integers(2**31)))
+        if fold:
+            fold(images, folding_rows)
         train_loss, train_accuracy = score(predict(images, sample_rows), images.labels[sample_rows])
         probabilities = predict(images, validation_rows)
         loss, accuracy = score(probabilities, images.labels[validation_rows])
         if not isfinite(train_loss + loss):
             raise TinysightError(f"training diverged in epoch {epoch}: the loss is no number; lower the learning rate")
         history.append(EpochResult(epoch, train_loss, train_accuracy, loss, accuracy, perf_counter() - start))
-        best.offer(epoch, accuracy, averaged, probabilities)
+        best.offer(epoch, accuracy, model, probabilities)
         if on_epoch:
             on_epoch(history[-1])
         if settings.patience and epoch - best.epoch_of_highest >= settings.patience:
@@ -221,6 +223,12 @@ def _fit(
         if epoch < epochs and should_stop and should_stop():
             return history, best, True
     return history, best, False
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 class BestEpoch:
