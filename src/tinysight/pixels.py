@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 from .errors import PictureError
 from .files import read_at_most
 from .ink import are_framed, frame_ink
+from .png import read_plain_png
 from .settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -96,6 +97,9 @@ def read_picture(source: Picture, name: str | None = None, max_pixels: int | Non
     max_pixels = max_pixels or MAX_PIXELS
     if not data:
         raise PictureError(f"{name}: the file is empty; expected a picture")
+    plain = read_plain_png(data)
+    if plain is not None and plain.width * plain.height <= max_pixels:
+        return plain
     try:
         with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > max_pixels:
