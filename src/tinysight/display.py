@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -36,7 +35,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def printable(text: str) -> str:
     """Return a text with its control characters written out: a stranger's file name must not steer a terminal."""
-    return text.translate(CONTROL_CHARACTERS)
+    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # nearly always; ten times as fast
 
 
 def say(text: str, style: str = "") -> None:
@@ -63,6 +62,8 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
     if not err.is_terminal:
         yield None
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = out if out.is_terminal else err
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=out.is_terminal)
