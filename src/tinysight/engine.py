@@ -176,13 +176,14 @@ def compile_folding(model: keras.Model, folded: keras.Model) -> Callable[[ImageS
     It gives `folded` the weights with which it does by itself what `model` does normalized by some rows of a set.
     """
     layers = _hidden_layers(folded)
-    before = [compile_prediction(keras.Model(folded.inputs, layer.input)) for layer in layers]
+    products = [keras.Model(folded.inputs, keras.ops.matmul(layer.input, layer.kernel)) for layer in layers]
+    runs = [compile_prediction(product) for product in products]
 
     def fold(images: ImageSet, rows: NDArray[np.int64]) -> None:
         folded.set_weights(model.get_weights())
-        for layer, inputs in zip(layers, before, strict=True):
+        for layer, run in zip(layers, runs, strict=True):
             kernel, bias = layer.get_weights()
-            outputs = inputs(images, rows) @ kernel
+            outputs = run(images, rows)
             mean, deviation = outputs.mean(axis=0), np.sqrt(outputs.var(axis=0) + BATCH_NORM_EPSILON)
             layer.set_weights([kernel / deviation, bias - mean / deviation])
 

@@ -97,8 +97,7 @@ def read_picture(source: Picture, name: str | None = None, max_pixels: int | Non
     max_pixels = max_pixels or MAX_PIXELS
     if not data:
         raise PictureError(f"{name}: the file is empty; expected a picture")
-    plain = read_plain_png(data)
-    if plain is not None and plain.width * plain.height <= max_pixels:
+    if (plain := read_plain_png(data, max_pixels)) is not None:
         return plain
     try:
         with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:

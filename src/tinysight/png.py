@@ -17,11 +17,12 @@ MODES = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB"}  # 8 bits, grey or colour
 MAX_BYTES, MAX_PIXELS = 2**16, 2**20  # the larger a picture, the less there is to gain
 
 
-def read_plain_png(data: bytes) -> Image.Image | None:
+def read_plain_png(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image | None:
     """Decode a PNG file that holds nothing but 8-bit grey or colour pixels, and those in one piece.
 
     Args:
         data: The file's bytes.
+        max_pixels: How large its picture may be; never larger than `MAX_PIXELS`.
 
     Returns:
         A picture of mode ``L`` or ``RGB``; None where the file is anything else, large, or damaged in any way.
@@ -31,7 +32,7 @@ def read_plain_png(data: bytes) -> Image.Image | None:
     try:
         width, height, *kind, checksum = HEADER.unpack_from(data, len(START))
         mode = MODES.get(tuple(kind))
-        if mode is None or not 0 < width * height <= MAX_PIXELS or crc32(data[12:29]) != checksum:
+        if mode is None or not 0 < width * height <= min(max_pixels, MAX_PIXELS) or crc32(data[12:29]) != checksum:
             return None
         length, name = CHUNK.unpack_from(data, 33)
         _, last_name = CHUNK.unpack_from(data, 45 + length)
