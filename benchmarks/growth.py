@@ -53,12 +53,12 @@ def _train(size: int) -> dict:
 
 def _write_set(folder: Path, size: int) -> None:
     """Write IDX files: `size` training images, MNIST's own test images."""
-    import tinysight.models  # noqa: F401 - quiets TensorFlow
-    from tinysight.images import load_images
+    import tinysight.training.networks  # noqa: F401 - quiets TensorFlow
+    from tinysight.data.loading import load_images
 
     import tensorflow as tf  # isort: skip
-    from tinysight.augmentation import augment  # isort: skip
-    from tinysight.settings import AUGMENTATIONS  # isort: skip
+    from tinysight.training.augmentation import augment  # isort: skip
+    from tinysight.training.settings import AUGMENTATIONS  # isort: skip
 
     mnist = load_images("mnist")
     test, training = mnist.part("test"), mnist.part("train")

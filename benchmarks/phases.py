@@ -41,19 +41,19 @@ class Clock:
 
 def train_step_by_step(started: float) -> dict[str, float]:
     """Do what ``tinysight train mnist`` does, and return the seconds of each phase."""
-    from tinysight import cli
+    from tinysight.cli import app as cli
+    from tinysight.data.loading import load_images
+    from tinysight.data.splits import split_images
     from tinysight.evaluation import evaluate
-    from tinysight.images import load_images
-    from tinysight.runs import save_run
-    from tinysight.settings import TrainingSettings
-    from tinysight.splits import split_images
+    from tinysight.run_folder import save_run
+    from tinysight.training.settings import TrainingSettings
 
     clock = Clock(started)
     clock.ends("Python, the command line, ONNX Runtime")
     images = split_images(load_images("mnist"))
     clock.ends("data from the cache, split")
     with cli._quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
-        from tinysight import training as room
+        from tinysight.training import train as room
     clock.ends("TensorFlow and Keras")
     settings = TrainingSettings().resolved(len(images.indices("train")), images.framing.method)
     room.keras.utils.set_random_seed(0)

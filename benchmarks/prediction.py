@@ -54,7 +54,7 @@ def _write_pictures(folder: Path) -> int:
     import numpy as np
     from PIL import Image
 
-    from tinysight.images import load_images
+    from tinysight.data.loading import load_images
 
     images = load_images("mnist").part("test").images
     for number, image in enumerate(images):
@@ -114,7 +114,7 @@ def _decode_share(way: str, paths: list[str], ready) -> None:
             with Image.open(path) as picture:
                 picture.load()
         return
-    from tinysight.pixels import read_picture
+    from tinysight.preprocessing.decode import read_picture
 
     ready.wait()
     for path in paths:

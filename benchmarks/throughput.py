@@ -9,11 +9,11 @@ import time
 
 import numpy as np
 
-from tinysight.chunks import ShuffledChunks
-from tinysight.images import load_images
-from tinysight.models import BUILDERS
-from tinysight.settings import TrainingSettings
-from tinysight.splits import split_images
+from tinysight.data.loading import load_images
+from tinysight.data.splits import split_images
+from tinysight.training.loader import ShuffledChunks
+from tinysight.training.networks import BUILDERS
+from tinysight.training.settings import TrainingSettings
 
 WAYS = {
     "fast": TrainingSettings(),
@@ -59,7 +59,7 @@ def measure(num_runs: int) -> dict:
 
 
 def _epoch(images, rows, settings):
-    from tinysight.engine import compile_training
+    from tinysight.training.step import compile_training
 
     settings = settings.resolved(len(rows), "ink")
     model = BUILDERS["sequential"](images.framing.image_shape, len(images.class_names))

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tinysight import Classifier, TrainingSettings, evaluate, load_images, train
-from tinysight.ink import are_framed
-from tinysight.training import EpochResult
+from tinysight.preprocessing.ink import are_framed
+from tinysight.training.train import EpochResult
 
 DATA = Path(os.environ.get("TINYSIGHT_DATA", "../shared/data"))
 FOLDER = Path(__file__).parent.parent / "src" / "tinysight" / "pretrained"

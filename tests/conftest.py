@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from services import running
 
-from tinysight import cli
 from tinysight.classifier import Classifier
-from tinysight.images import load_images
-from tinysight.settings import TrainingSettings
+from tinysight.cli import app as cli
+from tinysight.data.loading import load_images
+from tinysight.training.settings import TrainingSettings
 
 DATA = Path(os.environ.get("TINYSIGHT_DATA", "../shared/data")).resolve()
 
@@ -37,7 +37,7 @@ def data_folder():
 @pytest.fixture(scope="session")
 def trained():
     """A classifier of digits, trained for two seconds; read only."""
-    from tinysight.training import train
+    from tinysight.training.train import train
 
     return train(load_images("digits"), TrainingSettings(hidden=(64, 32), epochs=6))
 
@@ -46,7 +46,7 @@ def trained():
 def run_folder(trained, tmp_path_factory):
     """The folder of that training; read only."""
     from tinysight.evaluation import evaluate
-    from tinysight.runs import save_run
+    from tinysight.run_folder import save_run
 
     folder = tmp_path_factory.mktemp("runs") / "digits"
     save_run(trained, evaluate(trained.classifier, trained.images.part("test")), folder)

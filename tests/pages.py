@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tinysight.serving.application import Service
+from tinysight.serving.app import Service
 from tinysight.serving.limits import Limits
 from tinysight.serving.server import Server, listen
 

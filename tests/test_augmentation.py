@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import tinysight.models  # noqa: F401 - quiets TensorFlow
-from tinysight.augmentation import augment
-from tinysight.images import load_images
-from tinysight.settings import AUGMENTATIONS, Augmentation
+import tinysight.training.networks  # noqa: F401 - quiets TensorFlow
+from tinysight.data.loading import load_images
+from tinysight.training.augmentation import augment
+from tinysight.training.settings import AUGMENTATIONS, Augmentation
 
 import tensorflow as tf  # isort: skip
 

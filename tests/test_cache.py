@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinysight import cache
+from tinysight.data import cache
 
 
 @pytest.fixture

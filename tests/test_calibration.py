@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinysight.calibration import HOTTEST, fit_temperature, reject_threshold
+from tinysight.training.calibration import HOTTEST, fit_temperature, reject_threshold
 
 
 def softmax(logits):

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinysight import chunks
-from tinysight.chunks import ShuffledChunks, read_rows
-from tinysight.images import load_images
+from tinysight.data.loading import load_images
+from tinysight.training import loader as chunks
+from tinysight.training.loader import ShuffledChunks, read_rows
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight import cli
+from tinysight.cli import app as cli
 
 QUICK = ("--hidden", "16", "--epochs", "2")
 
@@ -307,7 +307,7 @@ def test_an_unexpected_error_is_one_line_unless_debugging(tinysight, monkeypatch
     def fail(*_, **__):
         raise RuntimeError("something\nodd")
 
-    monkeypatch.setattr("tinysight.images.load_images", fail)
+    monkeypatch.setattr("tinysight.data.loading.load_images", fail)
     status, _, error = tinysight("train", "digits", "--out", "somewhere")
     assert status == 1
     assert_one_line(error, "unexpected RuntimeError: something odd", "--debug")
@@ -499,7 +499,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(model_path, digit):
 def test_a_missing_extra_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None; sys.argv = ['tinysight', 'summary'];"
-        "from tinysight.cli import main; main()"
+        "from tinysight.cli.app import main; main()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from tinysight import downloads
-from tinysight.downloads import NAMED_SETS, check_content, find_named_set
+from tinysight.data import downloads
+from tinysight.data.downloads import NAMED_SETS, check_content, find_named_set
 from tinysight.errors import DataError, DownloadError
 
 CONTENT = bytes(range(256)) * 4000

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from tinysight.images import load_images
-from tinysight.models import sequential
-from tinysight.settings import TrainingSettings
-from tinysight.training import train
+from tinysight.data.loading import load_images
+from tinysight.training.networks import sequential
+from tinysight.training.settings import TrainingSettings
+from tinysight.training.train import train
 
 import tensorflow as tf  # isort: skip
-from tinysight.engine import _forward_in_training, compile_folding  # isort: skip
+from tinysight.training.step import _forward_in_training, compile_folding  # isort: skip
 
 SMALL = TrainingSettings(hidden=(32,), epochs=4)
 
@@ -45,7 +45,7 @@ def test_outliers_make_the_network_doubt_what_it_has_never_seen(digits, plain):
 
 
 def test_label_smoothing_makes_the_network_less_sure(digits, monkeypatch):
-    monkeypatch.setattr("tinysight.training.fit_temperature", lambda *_: 1.0)
+    monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     plain, smoothed = train(digits, SMALL), train(digits, replace(SMALL, label_smoothing=0.2))
     images = plain.images.part("test").images
     sure, unsure = (training.classifier.probabilities(images).max(axis=1).mean() for training in (plain, smoothed))

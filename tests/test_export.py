@@ -9,10 +9,11 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from tinysight import ink, pieces
 from tinysight.errors import ModelFileError, OutputError
-from tinysight.export import PAGE, build_page, combine_scripts, export_page, run_layers
-from tinysight.weights import read_layers
+from tinysight.html_page import PAGE, build_page, combine_scripts, export_page, run_layers
+from tinysight.onnx_reader import read_layers
+from tinysight.preprocessing import components as pieces
+from tinysight.preprocessing import ink
 
 SCRIPTS = sorted(path.name.removesuffix(".js") for path in PAGE.iterdir() if path.name.endswith(".js"))
 

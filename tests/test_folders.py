@@ -1,4 +1,4 @@
-from tinysight.folders import list_picture_files
+from tinysight.data.image_folder import list_picture_files
 
 
 def test_hidden_things_and_empty_folders_are_no_classes(class_folders):

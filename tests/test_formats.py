@@ -6,9 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinysight import formats
+from tinysight.data import arrays as formats
+from tinysight.data.arrays import Part, find_idx_files, label_parts, parse_idx, read_idx, read_idx_files, read_npz
 from tinysight.errors import DataError
-from tinysight.formats import Part, find_idx_files, label_parts, parse_idx, read_idx, read_idx_files, read_npz
 
 
 def idx(array, type_code=8):

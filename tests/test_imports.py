@@ -26,7 +26,7 @@ def modules_after(code):
 
 def run_cli(*arguments):
     return modules_after(
-        f"sys.argv = {['tinysight', *map(str, arguments)]!r}; import tinysight.cli; tinysight.cli.main()"
+        f"sys.argv = {['tinysight', *map(str, arguments)]!r}; import tinysight.cli.app; tinysight.cli.app.main()"
     )
 
 
@@ -53,8 +53,8 @@ def test_predict_runs_without_tensorflow(model_path, trained, tmp_path):
 
 
 def test_serve_runs_without_tensorflow(model_path):
-    code = "import tinysight.serving.server, tinysight.serving.namer; from tinysight.classifier import Classifier; "
-    code += "from tinysight.serving.application import Service; "
+    code = "import tinysight.serving.server, tinysight.serving.worker; from tinysight.classifier import Classifier; "
+    code += "from tinysight.serving.app import Service; "
     loaded = modules_after(code + f"Service(Classifier.load({str(model_path)!r}), 'digits').close()")
     assert loaded >= {"fastapi", "onnxruntime"}
     assert not loaded & HEAVY

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tinysight.ink import BLANK, BOX_SHARE, SEVERAL, THINNEST, are_framed, frame_ink, place_strokes, stroke_width
+from tinysight.preprocessing.ink import (
+    BLANK,
+    BOX_SHARE,
+    SEVERAL,
+    THINNEST,
+    are_framed,
+    frame_ink,
+    place_strokes,
+    stroke_width,
+)
 
 
 def drawn_seven(size=200, ink=0, paper=255, width=12, offset=(0, 0)):

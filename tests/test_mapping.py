@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinysight import mapping
-from tinysight.mapping import create_array, let_go, open_array, row_slices, select_rows
+from tinysight.data import mapping
+from tinysight.data.mapping import create_array, let_go, open_array, row_slices, select_rows
 
 
 @pytest.fixture

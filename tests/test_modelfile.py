@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tinysight import modelfile
+from tinysight import onnx_file as modelfile
 from tinysight.errors import ModelFileError
-from tinysight.modelfile import build_graph, open_session, read_model_bytes, replace_metadata
+from tinysight.onnx_file import build_graph, open_session, read_model_bytes, replace_metadata
 
 METADATA = {
     "tinysight_format": 1,

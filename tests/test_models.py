@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tinysight.errors import SettingsError
-from tinysight.models import BUILDERS, functional, sequential
+from tinysight.training.networks import BUILDERS, functional, sequential
 
 DENSE = [("(None, 784)", 615_440), ("(None, 512)", 401_920), ("(None, 10)", 5_130)]
 SUMMARIES = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinysight.outliers import draw_outliers
+from tinysight.training.outliers import draw_outliers
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (20, 30), (28, 28, 3)])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
-from tinysight.export import export_page
+from tinysight.html_page import export_page
 
 pytestmark = pytest.mark.slow
 
@@ -227,7 +227,7 @@ def test_a_picture_that_cannot_be_read_is_explained_in_a_line(visit, server, exp
 def colourful():
     """A classifier of whole pictures in colour with many long names; it was never trained."""
     pytest.importorskip("onnx")
-    from tinysight.modelfile import build_graph
+    from tinysight.onnx_file import build_graph
 
     rng = np.random.default_rng(0)
     names = [f"species number {number} of a long list" for number in range(40)]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinysight.pieces import find_character, label_pieces, without_lines
+from tinysight.preprocessing.components import find_character, label_pieces, without_lines
 
 
 def mask_of(*rows):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight import pixels
 from tinysight.errors import PictureError, SettingsError
-from tinysight.pixels import Framing, frame_picture, frame_pictures, read_picture
+from tinysight.preprocessing import decode as pixels
+from tinysight.preprocessing.decode import Framing, frame_picture, frame_pictures, read_picture
 
 
 def encoded(picture, kind="PNG", **options):

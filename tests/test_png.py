@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tinysight import pixels
 from tinysight.errors import PictureError
-from tinysight.pixels import read_picture
-from tinysight.png import MAX_PIXELS, START, read_plain_png
+from tinysight.preprocessing import decode as pixels
+from tinysight.preprocessing.decode import read_picture
+from tinysight.preprocessing.png import MAX_PIXELS, START, read_plain_png
 
 
 def png(array, **options):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight import predicting
+from tinysight import predict_files as predicting
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
-from tinysight.predicting import PICTURES_AT_A_TIME, predict_sources
+from tinysight.predict_files import PICTURES_AT_A_TIME, predict_sources
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tinysight import programs
-from tinysight.programs import MAX_PROGRAMS, kept_programs
+from tinysight.training import compile_cache as programs
+from tinysight.training.compile_cache import MAX_PROGRAMS, kept_programs
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from tinysight import runs
+from tinysight import run_folder as runs
 from tinysight.classifier import Classifier
 from tinysight.errors import OutputError
 from tinysight.evaluation import evaluate
-from tinysight.runs import check_output, save_run
+from tinysight.run_folder import check_output, save_run
 
 FILES = ["evaluation.json", "history.csv", "model.keras", "model.onnx", "report.html", "settings.json", "splits.csv"]
 

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 from services import assert_refused, running, status_of
 
-from tinysight.serving.application import Service
+from tinysight.serving.app import Service
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_the_classifier_is_described(client, classifier):
 
 
 def test_the_page_and_its_files_are_served_and_nothing_else(service, client):
-    folder = files("tinysight") / "serving" / "page"
+    folder = files("tinysight") / "page"
     assert client.get("/").content == (folder / "index.html").read_bytes()
     for file in folder.iterdir():
         assert client.get(f"/page/{file.name}").content == file.read_bytes()

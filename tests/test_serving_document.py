@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from tinysight.classifier import Classifier
-from tinysight.serving.application import Service
+from tinysight.serving.app import Service
 
 
 def test_the_document_names_every_route_and_what_it_refuses(service, model_path):

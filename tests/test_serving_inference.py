@@ -190,7 +190,7 @@ def test_images_in_colour_go_the_same_way(colourful_path, tmp_path):
 
 @pytest.fixture
 def colourful_path(tmp_path):
-    from tinysight.modelfile import build_graph
+    from tinysight.onnx_file import build_graph
 
     rng = np.random.default_rng(0)
     layers = [(rng.normal(size=(8 * 6 * 3, 4)).astype(np.float32), np.zeros(4, np.float32))]

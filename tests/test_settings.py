@@ -3,7 +3,7 @@ from dataclasses import asdict
 import pytest
 
 from tinysight.errors import SettingsError
-from tinysight.settings import FRAMINGS, RECIPES, TrainingSettings
+from tinysight.training.settings import FRAMINGS, RECIPES, TrainingSettings
 
 
 @pytest.mark.parametrize(

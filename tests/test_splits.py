@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinysight.data.loading import SPLITS, load_images
+from tinysight.data.splits import split_images
 from tinysight.errors import DataError
-from tinysight.images import SPLITS, load_images
-from tinysight.splits import split_images
 
 
 def counts(images):

@@ -5,12 +5,12 @@ import numpy as np
 import onnx
 import pytest
 
-from tinysight import chunks
+from tinysight.data.loading import load_images
+from tinysight.data.splits import split_images
 from tinysight.errors import DataError, TinysightError
-from tinysight.images import load_images
-from tinysight.settings import TrainingSettings
-from tinysight.splits import split_images
-from tinysight.training import score, standard_error, train
+from tinysight.training import loader as chunks
+from tinysight.training.settings import TrainingSettings
+from tinysight.training.train import score, standard_error, train
 
 SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
 
@@ -57,7 +57,7 @@ def test_onnx_and_keras_agree(trained):
 
 def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypatch):
     calibrated = train(digits, SMALL)
-    monkeypatch.setattr("tinysight.training.fit_temperature", lambda *_: 1.0)
+    monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     plain = train(digits, SMALL)
     validation, test = plain.images.part("validation"), plain.images.part("test").images
     losses = [
@@ -78,7 +78,7 @@ def test_the_threshold_rejects_two_in_a_hundred_of_the_validation_images(trained
 
 
 def test_scores_are_those_of_the_model_in_inference_mode(digits, monkeypatch):
-    monkeypatch.setattr("tinysight.training.fit_temperature", lambda *_: 1.0)
+    monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     settings = replace(SMALL, dropout=0.5, epochs=1)
     training = train(digits, settings)
     validation = training.images.part("validation")

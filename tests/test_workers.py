@@ -9,7 +9,7 @@ from itertools import count, islice
 import pytest
 
 from tinysight.errors import PictureError, TinysightError
-from tinysight.workers import AHEAD, map_in_processes
+from tinysight.process_pool import AHEAD, map_in_processes
 
 
 def is_alive(process_id):

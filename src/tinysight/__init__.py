@@ -7,70 +7,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .classifier import Classifier, Prediction
-    from .errors import DataError, ModelFileError, OutputError, SettingsError, TinysightError
-    from .evaluation import Evaluation, evaluate
-    from .export import export_page
-    from .images import ImageSet, load_images
-    from .models import functional, sequential
-    from .runs import save_run
-    from .settings import TrainingSettings
-    from .splits import split_images
-    from .training import Training, train
+    from .classifier import Classifier as Classifier
+    from .classifier import Prediction as Prediction
+    from .data.loading import ImageSet as ImageSet
+    from .data.loading import load_images as load_images
+    from .data.splits import split_images as split_images
+    from .errors import DataError as DataError
+    from .errors import ModelFileError as ModelFileError
+    from .errors import OutputError as OutputError
+    from .errors import SettingsError as SettingsError
+    from .errors import TinysightError as TinysightError
+    from .evaluation import Evaluation as Evaluation
+    from .evaluation import evaluate as evaluate
+    from .html_page import export_page as export_page
+    from .run_folder import save_run as save_run
+    from .training.networks import functional as functional
+    from .training.networks import sequential as sequential
+    from .training.settings import TrainingSettings as TrainingSettings
+    from .training.train import Training as Training
+    from .training.train import train as train
 
 __version__ = "0.1.0"
 
-_ROOM_OF_NAME = {
-    "Classifier": "classifier",
-    "DataError": "errors",
-    "Evaluation": "evaluation",
-    "ImageSet": "images",
-    "ModelFileError": "errors",
-    "OutputError": "errors",
-    "Prediction": "classifier",
-    "SettingsError": "errors",
-    "TinysightError": "errors",
-    "Training": "training",
-    "TrainingSettings": "settings",
-    "evaluate": "evaluation",
-    "export_page": "export",
-    "functional": "models",
-    "load_images": "images",
-    "save_run": "runs",
-    "sequential": "models",
-    "split_images": "splits",
-    "train": "training",
+# The same names by module; the imports above are for type checkers.
+_MODULES = {
+    "classifier": ("Classifier", "Prediction"),
+    "data.loading": ("ImageSet", "load_images"),
+    "data.splits": ("split_images",),
+    "errors": ("DataError", "ModelFileError", "OutputError", "SettingsError", "TinysightError"),
+    "evaluation": ("Evaluation", "evaluate"),
+    "html_page": ("export_page",),
+    "run_folder": ("save_run",),
+    "training.networks": ("functional", "sequential"),
+    "training.settings": ("TrainingSettings",),
+    "training.train": ("Training", "train"),
 }
-__all__ = [
-    "Classifier",
-    "DataError",
-    "Evaluation",
-    "ImageSet",
-    "ModelFileError",
-    "OutputError",
-    "Prediction",
-    "SettingsError",
-    "TinysightError",
-    "Training",
-    "TrainingSettings",
-    "__version__",
-    "evaluate",
-    "export_page",
-    "functional",
-    "load_images",
-    "save_run",
-    "sequential",
-    "split_images",
-    "train",
-]
+_MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = sorted(["__version__", *_MODULE_OF_NAME])
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name's room when the name is first used (PEP 562)."""
-    if name not in _ROOM_OF_NAME:
+    """Import a public name's module when the name is first used (PEP 562)."""
+    if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module 'tinysight' has no attribute {name!r}")
-    return getattr(import_module(f".{_ROOM_OF_NAME[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULE_OF_NAME[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return list(__all__)

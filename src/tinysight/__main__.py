@@ -23,7 +23,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGINT, interrupt)
     gc.set_threshold(100_000)  # imports make many objects and little garbage
     try:
-        from .cli import main as run
+        from .cli.app import main as run
 
         run(lambda: interrupted)
     except BaseException as error:  # an import that is interrupted raises ImportError, or whatever it makes of it

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .data.loading import ImageSet
 from .errors import MissingExtraError
 from .evaluation import Evaluation
-from .images import ImageSet
 
 if TYPE_CHECKING:  # it would bring TensorFlow
-    from .training import EpochResult
+    from .training.train import EpochResult
 
 MAX_MISTAKES_SHOWN = 60
 MAX_CLASSES_IN_MATRIX = 40  # a larger confusion matrix is a wall of numbers; its worst pairs are listed instead

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import PictureError
-from .pixels import MAX_FILE_BYTES, SUFFIXES
+from .preprocessing.decode import MAX_FILE_BYTES, SUFFIXES
 
 STANDARD_INPUT = "-"
 # What reading an archive raises: each way of compression has an error of its own

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from .batches import MAX_BATCH
-from .namer import Answers
+from .batching import MAX_BATCH
+from .worker import Answers
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCHES = tuple(2**power for power in range(MAX_BATCH.bit_length()))

@@ -14,7 +14,7 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 def page_routes() -> APIRouter:
     """Return the routes of the page's files."""
-    folder = files("tinysight") / "serving" / "page"
+    folder = files("tinysight") / "page"
     contents = {file.name: (file.read_bytes(), _type_of(file.name)) for file in folder.iterdir() if _type_of(file.name)}
     router = APIRouter(tags=["page"])
 

@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 from ..errors import ServiceError
-from .application import Service
+from .app import Service
 from .connections import Connection, Sweeper
 from .limits import Limits
 from .records import write_warnings_as_lines

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")

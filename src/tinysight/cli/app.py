@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from . import __version__, display, export_command, serve_command
-from .errors import SettingsError, TinysightError
-from .settings import (
+from .. import __version__
+from ..errors import SettingsError, TinysightError
+from ..training.settings import (
     APIS,
     AUGMENTATIONS,
     DROPOUT_POSITIONS,
@@ -34,9 +34,12 @@ from .settings import (
     check_number,
     default_dropout_position,
 )
+from . import console as display
+from . import export as export_command
+from . import serve as serve_command
 
 if TYPE_CHECKING:
-    from .images import ImageSet
+    from ..data.loading import ImageSet
 
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -186,11 +189,11 @@ def train(
     size = _parse_size(image_size)
     if len(size) != 2:
         raise SettingsError(f"image size is {image_size!r}; expected two numbers, as in 28x28")
-    from .runs import check_output
+    from ..run_folder import check_output
 
     folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
     check_output(folder, overwrite)
-    from .images import load_images
+    from ..data.loading import load_images
 
     with display.progress_bar() as progress:
         images = load_images(data, framing, size, progress=progress)
@@ -198,19 +201,19 @@ def train(
 
 
 def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool) -> int:
-    from .programs import kept_programs
-    from .splits import split_images
+    from ..data.splits import split_images
+    from ..training.compile_cache import kept_programs
 
     display.show_images(images)
     images = split_images(images, settings.validation, settings.test, settings.seed)
     display.show_split(images)
     with kept_programs():
         with display.waiting("loading TensorFlow"), _quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
-            from . import training as room
+            from ..training import train as room
         with _stop_on_interrupt() as should_stop:
             training = room.train(images, settings, on_epoch=display.EpochLines(), should_stop=should_stop)
-    from .evaluation import evaluate as score
-    from .runs import save_run
+    from ..evaluation import evaluate as score
+    from ..run_folder import save_run
 
     evaluation = score(training.classifier, images.part("test"), probabilities=training.test_probabilities)
     save_run(training, evaluation, folder, overwrite)
@@ -284,10 +287,10 @@ def evaluate(
     These are the test images of DATA; if it has none, those that training kept for testing; if the classifier was
     trained on other data, all of them. Images that it was trained on, wherever they are, are left out.
     """
-    from .classifier import Classifier
-    from .evaluation import evaluate as score
-    from .evaluation import unseen_images
-    from .images import load_images
+    from ..classifier import Classifier
+    from ..data.loading import load_images
+    from ..evaluation import evaluate as score
+    from ..evaluation import unseen_images
 
     loaded = Classifier.load(classifier)
     with display.progress_bar() as progress:
@@ -326,9 +329,9 @@ def predict(
     if not names:
         raise SettingsError("no picture is named; expected one after the classifier")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; there is a process for each core
-    from .classifier import Classifier
-    from .predicting import predict_sources
-    from .sources import count_sources
+    from ..classifier import Classifier
+    from ..predict_files import predict_sources
+    from ..sources import count_sources
 
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
     finish = partial(display.prediction_lines, output_format=output_format, reject=reject, show=show)
@@ -365,7 +368,7 @@ def summary(
     """Print the network's layers as Keras sees them."""
     check_choice("api", api, APIS)
     size, widths = _parse_size(image_size), _parse_hidden(hidden)
-    from .models import BUILDERS
+    from ..training.networks import BUILDERS
 
     BUILDERS[api](size, classes, widths, dropout, dropout_position or default_dropout_position(api)).summary()
 

@@ -17,7 +17,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from .errors import TinysightError
+from ..errors import TinysightError
 from .mapping import create_array, open_array
 
 LAYOUT = 3  # counted up when what is stored changes, so that no old folder is misread

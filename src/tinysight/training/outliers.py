@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .ink import place_strokes
+from ..preprocessing.ink import place_strokes
 
 CANVAS = 96  # pixels; scribbles are drawn on that and scaled down
 NUM_STROKES = (1, 5)

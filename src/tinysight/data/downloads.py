@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from ..errors import DataError, DownloadError
 from .cache import cache_folder
-from .errors import DataError, DownloadError
 
 Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
 
@@ -33,7 +33,7 @@ class NamedSet:
         hosts: Addresses of folders that hold its files, in the order in which they are tried.
         files: Name of each file, with the SHA-256 of what it holds uncompressed (compressed files differ by host).
         class_names: What the labels 0, 1, … stand for.
-        framing: How a picture from elsewhere becomes like the set's, see `tinysight.pixels.Framing`.
+        framing: How a picture from elsewhere becomes like the set's, see `tinysight.preprocessing.decode.Framing`.
     """
 
     hosts: tuple[str, ...]

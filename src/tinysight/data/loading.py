@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError, MissingExtraError, TinysightError
+from ..preprocessing.decode import Framing, frame_pictures, read_picture
+from ..preprocessing.ink import frame_bitmap
 from . import cache
+from .arrays import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
 from .downloads import NAMED_SETS, Progress, check_content, find_named_set
-from .errors import DataError, MissingExtraError, TinysightError
-from .folders import decode_files, list_picture_files
-from .formats import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
-from .ink import frame_bitmap
+from .image_folder import decode_files, list_picture_files
 from .mapping import let_go, row_slices, select_rows
-from .pixels import Framing, frame_pictures, read_picture
 
 SPLITS = ("train", "validation", "test", "all", "unused")
 NAMES = ("digits", *sorted(NAMED_SETS))

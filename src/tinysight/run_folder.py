@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .data.loading import SPLITS, ImageSet
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
-from .images import SPLITS, ImageSet
 from .report import render_report
 
 if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do without
-    from .training import EpochResult, Training
+    from .training.train import EpochResult, Training
 
 
 FILES = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError, PictureError
-from .pixels import SUFFIXES, Framing, frame_picture, read_picture, without_warnings
+from ..errors import DataError, PictureError
+from ..preprocessing.decode import SUFFIXES, Framing, frame_picture, read_picture, without_warnings
 
 # What people call the parts of a set
 PART_FOLDERS = {

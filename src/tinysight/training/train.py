@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..classifier import Classifier
+from ..data.loading import ImageSet, leading_bytes
+from ..data.splits import split_images
+from ..errors import TinysightError
+from ..onnx_file import FORMAT, build_graph
 from .calibration import fit_temperature, reject_threshold, temper
-from .chunks import ShuffledChunks
-from .classifier import Classifier
-from .errors import TinysightError
-from .images import ImageSet, leading_bytes
-from .modelfile import FORMAT, build_graph
-from .models import BUILDERS
+from .loader import ShuffledChunks
+from .networks import BUILDERS
 from .outliers import draw_outliers
 from .settings import TrainingSettings, default_dropout_position
-from .splits import split_images
 
 import keras  # isort: skip - after models, which keeps what TensorFlow prints when imported off the terminal
 import tensorflow as tf  # isort: skip
-from .engine import Predict, compile_folding, compile_prediction, compile_training  # isort: skip
+from .step import Predict, compile_folding, compile_prediction, compile_training  # isort: skip
 
 NUM_OUTLIERS = 8_000  # drawn once; augmentation makes more of them
 MAX_FOLDING_IMAGES = 10_000  # on whose statistics the network relies that was trained with batch normalization

@@ -1,6 +1,6 @@
 """Writes a classifier as one HTML page that draws, frames and answers by itself; the page knows no server.
 
-The page is that of the service, whose files lie in `serving/page`; only where its answers come from differs. Its
+The page is that of the service, whose files lie in `page/`; only where its answers come from differs. Its
 weights are 8-bit whole numbers with a scale for each output, a quarter of the size of the classifier's file.
 """
 
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from .classifier import Classifier
 from .errors import OutputError, SettingsError
 from .files import write_whole
-from .weights import Layer, read_layers
+from .onnx_reader import Layer, read_layers
 
-PAGE = files("tinysight") / "serving" / "page"
+PAGE = files("tinysight") / "page"
 STYLE_LINK = '<link rel="stylesheet" href="page/page.css">'
 SCRIPT_LINK = '<script type="module" src="page/page.js"></script>'
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .pieces import find_character
+from .components import find_character
 
 BOX_SHARE = 20 / 28  # of the input's side that the character's longer side fills
 WORKING_SIDE = 400  # pixels; more show only paper grain in what ends up 20 pixels large

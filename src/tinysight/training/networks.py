@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 
-from .errors import MissingExtraError, SettingsError
+from ..errors import MissingExtraError, SettingsError
 from .settings import DEFAULT_HIDDEN, DEFAULT_IMAGE_SIZE, DROPOUT_POSITIONS, check_choice, check_hidden, check_number
 
 

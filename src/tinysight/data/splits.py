@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
-from .images import SPLITS, ImageSet
+from ..errors import DataError
+from .loading import SPLITS, ImageSet
 
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
 

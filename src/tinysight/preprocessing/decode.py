@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
-from .errors import PictureError
-from .files import read_at_most
+from ..errors import PictureError
+from ..files import read_at_most
+from ..training.settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
 from .ink import are_framed, frame_ink
 from .png import read_plain_png
-from .settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ..classifier import Classifier
 from .limits import Limits
-from .namer import Answers, No, Question
 from .refusals import Refusal
+from .worker import Answers, No, Question
 
 MAX_BATCH = 64  # pictures; more at once are no faster, and later
 IDLE_SECONDS = 1.0  # a namer that has ended while nothing is asked is noticed as soon
@@ -183,7 +183,7 @@ class Batches:
         return True
 
     def _start_namer(self) -> None:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from tinysight.serving.namer import main; main()"
+        code = f"import sys; sys.path[:] = {sys.path!r}; from tinysight.serving.worker import main; main()"
         command = [sys.executable, "-c", code]  # whatever folder it is started in, the same Tinysight
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL  # C libraries print about damaged pictures
         self._namer = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)  # noqa: S603 - our own

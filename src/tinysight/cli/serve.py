@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from . import display
-from .errors import MissingExtraError, SettingsError
-from .settings import check_number
+from ..errors import MissingExtraError, SettingsError
+from ..training.settings import check_number
+from . import console as display
 
 STOPPED, INTERRUPTED = 0, 130
 MIN_KEY_LENGTH = 8
@@ -48,12 +48,12 @@ def serve(
         raise SettingsError(f"the name is {name!r}; expected one without /, which no path of the service could hold")
     key = _key_for(host, api_key, no_api_key)
     try:
-        from .serving.application import Service
-        from .serving.limits import BODY_MIB, MEGAPIXEL, MIB, PICTURE_MEGAPIXELS, Limits
-        from .serving.server import listen, run
+        from ..serving.app import Service
+        from ..serving.limits import BODY_MIB, MEGAPIXEL, MIB, PICTURE_MEGAPIXELS, Limits
+        from ..serving.server import listen, run
     except ImportError as error:
         raise MissingExtraError("serving", "serve") from error
-    from .classifier import Classifier
+    from ..classifier import Classifier
 
     check_number("largest body in MiB", max_body, *BODY_MIB)
     check_number("largest picture in megapixels", max_pixels, *PICTURE_MEGAPIXELS)

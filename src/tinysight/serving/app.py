@@ -14,16 +14,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .. import __version__
 from ..classifier import Classifier
 from .answers import refusals
-from .batches import Batches
-from .bodies import Bodies
+from .batching import Batches
 from .door import Door
-from .inference import inference_routes
 from .limits import Limits
 from .metrics import Metrics
+from .open_inference import inference_routes
 from .pages import page_routes
-from .predictions import add_prediction_routes
+from .predict_routes import add_prediction_routes
 from .records import Records
 from .refusals import JSON, Refusal, refusal_response
+from .request_body import Bodies
 
 
 class Service:

@@ -13,9 +13,9 @@ from PIL.Image import Image
 
 from .classifier import Classifier, Prediction
 from .errors import PictureError
-from .pixels import Framed, frame_pictures, read_file, read_picture, without_warnings
+from .preprocessing.decode import Framed, frame_pictures, read_file, read_picture, without_warnings
+from .process_pool import map_in_processes
 from .sources import Source, find_sources
-from .workers import map_in_processes
 
 PICTURES_AT_A_TIME = 128
 BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .classifier import Prediction
-    from .downloads import Progress as ReportProgress
-    from .evaluation import Evaluation
-    from .images import ImageSet
-    from .pixels import Framed
-    from .training import EpochResult, Training
+    from ..classifier import Prediction
+    from ..data.downloads import Progress as ReportProgress
+    from ..data.loading import ImageSet
+    from ..evaluation import Evaluation
+    from ..preprocessing.decode import Framed
+    from ..training.train import EpochResult, Training
 
 MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
 PREDICTION_FORMATS = ("table", "json", "csv")

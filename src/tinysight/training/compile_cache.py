@@ -15,9 +15,9 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .cache import cache_folder
-from .errors import OutputError
-from .files import write_whole
+from ..data.cache import cache_folder
+from ..errors import OutputError
+from ..files import write_whole
 
 MAX_PROGRAMS = 30  # of up to 0.7 MB
 LEAST_ROOM = 2**28  # bytes free on the disk

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from . import display
-from .settings import EXPORT_FORMATS, check_choice
+from ..training.settings import EXPORT_FORMATS, check_choice
+from . import console as display
 
 
 def export(
@@ -27,8 +27,8 @@ def export(
     """
     check_choice("format", output_format, EXPORT_FORMATS)
     path = out or Path(f"{classifier.stem if classifier else 'digits'}.html")
-    from .classifier import Classifier
-    from .export import NUM_PROBES, check_page_path, export_page
+    from ..classifier import Classifier
+    from ..html_page import NUM_PROBES, check_page_path, export_page
 
     check_page_path(path, overwrite)
     page = export_page(Classifier.load(classifier) if classifier else Classifier.pretrained(), path, "", overwrite)

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..data.loading import ImageSet
 from .augmentation import augment
-from .chunks import Chunk, read_rows
-from .images import ImageSet
+from .loader import Chunk, read_rows
 from .optimizer import Adam
 from .settings import TrainingSettings
 

@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from ..classifier import Classifier
 from .answers import Description, Pictures, Predictions, refusals
-from .batches import Batches
-from .bodies import Bodies
+from .batching import Batches
 from .limits import Limits
 from .refusals import JSON, Refusal
+from .request_body import Bodies
 
 PICTURE = {"schema": {"type": "string", "format": "binary", "description": "A picture file as it is."}}
 BODY = {

@@ -1,0 +1,1 @@
+"""Labelled images: loaded, cached and split."""
