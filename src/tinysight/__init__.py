@@ -7,25 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .classifier import Classifier as Classifier
-    from .classifier import Prediction as Prediction
-    from .data.loading import ImageSet as ImageSet
-    from .data.loading import load_images as load_images
+    from .classifier import Classifier as Classifier, Prediction as Prediction
+    from .data.loading import ImageSet as ImageSet, load_images as load_images
     from .data.splits import split_images as split_images
-    from .errors import DataError as DataError
-    from .errors import ModelFileError as ModelFileError
-    from .errors import OutputError as OutputError
-    from .errors import SettingsError as SettingsError
-    from .errors import TinysightError as TinysightError
-    from .evaluation import Evaluation as Evaluation
-    from .evaluation import evaluate as evaluate
+    from .errors import (
+        DataError as DataError,
+        ModelFileError as ModelFileError,
+        OutputError as OutputError,
+        SettingsError as SettingsError,
+        TinysightError as TinysightError,
+    )
+    from .evaluation import Evaluation as Evaluation, evaluate as evaluate
     from .html_page import export_page as export_page
     from .run_folder import save_run as save_run
-    from .training.networks import functional as functional
-    from .training.networks import sequential as sequential
+    from .training.networks import functional as functional, sequential as sequential
     from .training.settings import TrainingSettings as TrainingSettings
-    from .training.train import Training as Training
-    from .training.train import train as train
+    from .training.train import Training as Training, train as train
 
 __version__ = "0.1.0"
 
@@ -43,7 +40,7 @@ _MODULES = {
     "training.train": ("Training", "train"),
 }
 _MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = sorted(["__version__", *_MODULE_OF_NAME])
+__all__ = ["__version__", *_MODULE_OF_NAME]  # noqa: PLE0604 - they are strings
 
 
 def __getattr__(name: str) -> Any:
@@ -54,4 +51,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return sorted(__all__)

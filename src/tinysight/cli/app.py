@@ -34,9 +34,7 @@ from ..training.settings import (
     check_number,
     default_dropout_position,
 )
-from . import console as display
-from . import export as export_command
-from . import serve as serve_command
+from . import console as display, export as export_command, serve as serve_command
 
 if TYPE_CHECKING:
     from ..data.loading import ImageSet
@@ -289,8 +287,7 @@ def evaluate(
     """
     from ..classifier import Classifier
     from ..data.loading import load_images
-    from ..evaluation import evaluate as score
-    from ..evaluation import unseen_images
+    from ..evaluation import evaluate as score, unseen_images
 
     loaded = Classifier.load(classifier)
     with display.progress_bar() as progress:

@@ -12,8 +12,7 @@ import pytest
 from tinysight.errors import ModelFileError, OutputError
 from tinysight.html_page import PAGE, build_page, combine_scripts, export_page, run_layers
 from tinysight.onnx_reader import read_layers
-from tinysight.preprocessing import components as pieces
-from tinysight.preprocessing import ink
+from tinysight.preprocessing import components as pieces, ink
 
 SCRIPTS = sorted(path.name.removesuffix(".js") for path in PAGE.iterdir() if path.name.endswith(".js"))
 
