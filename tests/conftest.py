@@ -10,7 +10,7 @@ from PIL import Image
 from services import running
 
 from tinysight.classifier import Classifier
-from tinysight.cli import app as cli
+from tinysight.cli.app import main
 from tinysight.data.loading import load_images
 from tinysight.training.settings import TrainingSettings
 
@@ -84,7 +84,7 @@ def tinysight(monkeypatch, capfd):
         monkeypatch.setattr(sys, "argv", ["tinysight", *map(str, arguments)])
         capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main()
         captured = capfd.readouterr()
         return stop.value.code, captured.out, captured.err
 

@@ -114,7 +114,14 @@ def test_pages_that_the_docs_link_are_there():
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def test_the_design_names_every_room():
+def test_the_design_names_every_module():
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    rooms = {path.name for path in (ROOT / "src" / "tinysight").glob("*.py")} - {"__init__.py", "__main__.py"}
-    assert rooms == set(re.findall(r"^  (\w+\.py) ", page, re.MULTILINE))
+    (layout,) = re.findall(r"```\nsrc/tinysight/\n(.*?)```", page, re.DOTALL)
+    named, package = set(), ""
+    for indent, name in re.findall(r"^( +)(\S+)", layout, re.MULTILINE):
+        package = package if len(indent) > 2 else name if name.endswith("/") else ""
+        named.add(package + name if package != name else name)
+    folder = ROOT / "src" / "tinysight"
+    modules = {path.relative_to(folder).as_posix() for path in folder.rglob("*.py")}
+    packages = {f"{path.name}/" for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert named == packages | {module for module in modules if "/__init__" not in module}

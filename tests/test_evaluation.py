@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-from tinysight.data.loading import SPLITS, load_images
+from tinysight.data.dataset import SPLITS
+from tinysight.data.loading import load_images
 from tinysight.errors import DataError
 from tinysight.evaluation import evaluate, unseen_images, wilson_interval
 

@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tinysight.graphcheck import ExternalData, ForeignGraph, check_graph
+from tinysight.onnx_reader import ExternalData, ForeignGraph, check_graph
 
 OPSET = helper.make_opsetid("", 17)
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tinysight import onnx_file as modelfile
+from tinysight import onnx_file
 from tinysight.errors import ModelFileError
 from tinysight.onnx_file import build_graph, open_session, read_model_bytes, replace_metadata
 
@@ -112,7 +112,7 @@ def test_metadata_that_is_not_json_is_refused(data):
 def test_files_above_the_cap_are_not_read(tmp_path, monkeypatch):
     path = tmp_path / "model.onnx"
     path.write_bytes(bytes(101))
-    monkeypatch.setattr(modelfile, "MAX_MODEL_BYTES", 100)
+    monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 100)
     with pytest.raises(ModelFileError, match="larger than"):
         read_model_bytes(path)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight import predict_files as predicting
+from tinysight import predict_files
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
 from tinysight.predict_files import PICTURES_AT_A_TIME, predict_sources
@@ -113,19 +113,19 @@ def test_content_from_archives_is_in_memory_a_few_pictures_at_a_time(classifier,
     with zipfile.ZipFile(pictures / "some.zip", "w") as archive:
         for path in sorted(pictures.glob("*.png")):
             archive.write(path, path.name)
-    monkeypatch.setattr(predicting, "BYTES_AT_A_TIME", 1)
+    monkeypatch.setattr(predict_files, "BYTES_AT_A_TIME", 1)
     assert [outcome.num_predicted for outcome in outcomes_of(classifier, [pictures / "some.zip"], 1)] == [1] * 5
 
 
 def test_files_are_read_ahead_up_to_so_many_bytes(classifier, pictures, monkeypatch):
     read = []
     for name in ("read_file", "read_picture"):
-        function = getattr(predicting, name)
-        monkeypatch.setattr(predicting, name, lambda *given, f=function, n=name: read.append(n) or f(*given))
+        function = getattr(predict_files, name)
+        monkeypatch.setattr(predict_files, name, lambda *given, f=function, n=name: read.append(n) or f(*given))
     assert len(predictions_of(classifier, [pictures])[0]) == 5
     assert read == ["read_file"] * 5 + ["read_picture"] * 5
     read.clear()
-    monkeypatch.setattr(predicting, "BYTES_AT_A_TIME", 1)
+    monkeypatch.setattr(predict_files, "BYTES_AT_A_TIME", 1)
     assert len(predictions_of(classifier, [pictures])[0]) == 5
     assert read == ["read_file", "read_picture"] * 5
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tinysight import run_folder as runs
+from tinysight import run_folder
 from tinysight.classifier import Classifier
 from tinysight.errors import OutputError
 from tinysight.evaluation import evaluate
@@ -136,7 +136,7 @@ def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_pat
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "_write_splits", fail)
+    monkeypatch.setattr(run_folder, "_write_splits", fail)
     with pytest.raises(OutputError, match="No space left"):
         save_run(trained, evaluation, folder, overwrite=True)
     with pytest.raises(OutputError, match="No space left"):
@@ -149,7 +149,7 @@ def test_names_with_commas_and_quotes_are_quoted_as_csv_asks(run_folder, trained
     names = [f'a "{row}",\nb' if row % 2 else f"plain {row}" for row in range(len(trained.images))]
     class_names = ("zero, or nought", *trained.images.class_names[1:])
     images = replace(trained.images, sources=names, class_names=class_names)
-    runs._write_splits(images, tmp_path / "splits.csv")
+    run_folder._write_splits(images, tmp_path / "splits.csv")
     with (tmp_path / "splits.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["source"] for row in rows] == names

@@ -4,9 +4,9 @@ import zipfile
 
 import pytest
 
-from tinysight import sources
+from tinysight import predict_files
 from tinysight.errors import PictureError
-from tinysight.sources import count_sources, find_sources
+from tinysight.predict_files import count_sources, find_sources
 
 
 def test_pictures_below_a_folder_are_found_sorted_without_hidden_ones(class_folders):
@@ -37,7 +37,7 @@ def test_a_folder_that_cannot_be_read_costs_a_line(class_folders, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(sources.os, "scandir", refuse)
+    monkeypatch.setattr(predict_files.os, "scandir", refuse)
     (name, failure), *others = find_sources([str(class_folders)])
     assert name == str(class_folders / "dark")
     assert isinstance(failure, PictureError)

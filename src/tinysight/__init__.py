@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .classifier import Classifier as Classifier, Prediction as Prediction
-    from .data.loading import ImageSet as ImageSet, load_images as load_images
+    from .data.dataset import ImageSet as ImageSet
+    from .data.loading import load_images as load_images
     from .data.splits import split_images as split_images
     from .errors import (
         DataError as DataError,

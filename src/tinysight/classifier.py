@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from .data.mapping import let_go
+from .data.cache import let_go
 from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import open_session, read_model_bytes, replace_metadata
-from .preprocessing.decode import Framed, Framing, Picture, frame_picture, frame_pictures, read_picture
+from .preprocessing.decode import Picture, read_picture
+from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
 

@@ -54,3 +54,15 @@ class MissingExtraError(TinysightError, ImportError):
     def __init__(self, purpose: str, extra: str) -> None:
         """Name what was wanted (`purpose`) and the extra that provides it."""
         super().__init__(f"{purpose} needs more packages; install them with: pip install 'tinysight[{extra}]'")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `SettingsError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}; expected one of: {', '.join(choices)}")
+
+
+def check_number(name: str, value: float, low: float, high: float) -> None:
+    """Raise `SettingsError` unless ``low <= value <= high`` (which NaN never is)."""
+    if not low <= value <= high:
+        raise SettingsError(f"{name} is {value}; expected a number from {low} to {high}")

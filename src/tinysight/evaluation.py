@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .classifier import Classifier
-from .data.loading import ImageSet, leading_bytes
+from .data.dataset import ImageSet, leading_bytes
 from .errors import DataError
 
 Z_95 = 1.959964  # quantile of the normal distribution that leaves 2.5 % on either side

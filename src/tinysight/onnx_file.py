@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import MissingExtraError, ModelFileError
 from .files import read_at_most
-from .graphcheck import ExternalData, check_graph
+from .onnx_reader import ExternalData, check_graph
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -3,24 +3,35 @@
 A few pictures for each core are in memory at a time, however many there are.
 """
 
+import glob
+import lzma
 import os
+import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL.Image import Image
 
 from .classifier import Classifier, Prediction
 from .errors import PictureError
-from .preprocessing.decode import Framed, frame_pictures, read_file, read_picture, without_warnings
+from .preprocessing.decode import MAX_FILE_BYTES, SUFFIXES, read_file, read_picture, without_warnings
+from .preprocessing.framing import Framed, frame_pictures
 from .process_pool import map_in_processes
-from .sources import Source, find_sources
 
 PICTURES_AT_A_TIME = 128
 BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
-
 Finish = Callable[[Sequence[Prediction], Sequence[Framed]], Any]
+STANDARD_INPUT = "-"
+# What reading an archive raises: each way of compression has an error of its own
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
+)  # fmt: skip
+Source = tuple[str, str | bytes | PictureError]  # what to call a picture, and its path, its content, or why it has none
 
 
 class Outcome(NamedTuple):
@@ -124,3 +135,115 @@ def _content(source: str | bytes | PictureError) -> bytes | PictureError:
         return read_file(source) if isinstance(source, str) else source
     except PictureError as error:
         return error
+
+
+def find_sources(names: list[str]) -> Iterator[Source]:
+    """Yield each picture that names mean, as it is found: no more than one folder's names are kept.
+
+    Args:
+        names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input.
+    """
+    for name in names:
+        if name == STANDARD_INPUT:
+            yield name, _standard_input()
+        elif glob.has_magic(name) and not os.path.lexists(name):
+            matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
+            if "**" in name:  # meets what is in folders by itself
+                matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
+            found = (source for match in matches for source in _of(match))  # a file called "-" is a file here
+            yield from _or_failure(found, name, "no file fits this pattern")
+        else:
+            yield from _of(name)
+
+
+def count_sources(names: list[str]) -> int:
+    """Return how many pictures names mean, or 0 where only reading them would tell."""
+    if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
+        return 0
+    return sum(1 for _ in find_sources(names))
+
+
+def _of(name: str) -> Iterator[Source]:
+    """Yield the pictures of a folder or an archive, or else the file of this name."""
+    if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
+        yield from _or_failure(_below(str(Path(name))), name, "no pictures in this folder")
+    elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
+        yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
+    else:
+        yield name, name
+
+
+def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[Source]:
+    """Yield sources; where there are none, why."""
+    is_empty = True
+    for source in sources:
+        is_empty = False
+        yield source
+    if is_empty:
+        yield _failure(name, reason)
+
+
+def _failure(name: str, reason: str) -> Source:
+    return name, PictureError(f"{name}: {reason}")
+
+
+def _below(folder: str) -> Iterator[Source]:
+    """Yield the files below a folder that have a picture's name, sorted, hidden ones left out."""
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        files, folders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith((".", "__")):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif _has_suffix(entry.name) and (entry.is_symlink() or entry.is_file()):
+                        files.append(entry.name)
+        except OSError as error:
+            yield _failure(folder, f"cannot be read ({error.strerror})")
+            continue
+        start = "" if folder == os.curdir else os.path.join(folder, "")  # noqa: PTH118
+        for name in sorted(files):
+            yield start + name, start + name
+        waiting += [start + name for name in sorted(folders, reverse=True)]
+
+
+def _has_suffix(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+
+
+def _standard_input() -> bytes | PictureError:
+    if sys.stdin is None:
+        return PictureError("standard input: it is closed")
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
+
+
+def _in_archive(name: str) -> Iterator[Source]:
+    """Yield the pictures in a ZIP archive, read in memory: nothing is unpacked on disk."""
+    try:
+        with zipfile.ZipFile(name) as archive:
+            for member in archive.infolist():
+                if _is_picture(member):
+                    yield _read_member(archive, member, f"{name}/{member.filename}")
+    except DAMAGE as error:
+        yield _failure(name, f"not a ZIP archive that can be read ({error})")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, called: str) -> Source:
+    try:
+        with archive.open(member) as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except DAMAGE as error:
+        return _failure(called, f"cannot be read from the archive ({error})")
+    if len(content) > MAX_FILE_BYTES:
+        return _failure(called, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    return called, content
+
+
+def _is_picture(member: zipfile.ZipInfo) -> bool:
+    path = Path(member.filename)
+    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not member.is_dir() and not is_hidden and path.suffix.lower() in SUFFIXES

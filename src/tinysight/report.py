@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .data.loading import ImageSet
+from .data.dataset import ImageSet
 from .errors import MissingExtraError
 from .evaluation import Evaluation
 

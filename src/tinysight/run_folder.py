@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .data.loading import SPLITS, ImageSet
+from .data.dataset import SPLITS, ImageSet
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole

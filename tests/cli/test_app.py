@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight.cli import app as cli
+from tinysight.cli import train
 
 QUICK = ("--hidden", "16", "--epochs", "2")
 
@@ -285,7 +285,7 @@ def test_predict_frames_other_sizes_with_a_note(tinysight, model_path, digit, tm
 
 @pytest.mark.parametrize("kind", ["missing", "truncated", "random", "empty", "picture", "foreign"])
 def test_files_that_are_no_classifier_are_refused(tinysight, model_path, digit, tmp_path, kind):
-    from test_modelfile import foreign_model
+    from test_onnx_file import foreign_model
 
     contents = {
         "truncated": model_path.read_bytes()[:-1000],
@@ -370,7 +370,7 @@ def test_ctrl_c_once_asks_and_twice_gives_up(capfd, monkeypatch):
     statuses = []
     monkeypatch.setattr("os._exit", statuses.append)
     before = signal.getsignal(signal.SIGINT)
-    with cli._stop_on_interrupt() as should_stop:
+    with train._stop_on_interrupt() as should_stop:
         assert not should_stop()
         signal.raise_signal(signal.SIGINT)
         assert should_stop()

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tinysight.data import arrays as formats
+from tinysight.data import arrays
 from tinysight.data.arrays import Part, find_idx_files, label_parts, parse_idx, read_idx, read_idx_files, read_npz
 from tinysight.errors import DataError
 
@@ -27,7 +27,7 @@ def test_idx_files_are_read_plain_or_gzip(tmp_path, compress):
 
 
 def test_a_large_plain_idx_file_is_mapped_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "MAX_BYTES_IN_MEMORY", 10)
+    monkeypatch.setattr(arrays, "MAX_BYTES_IN_MEMORY", 10)
     path = tmp_path / "images"
     path.write_bytes(idx(IMAGES))
     assert isinstance(read_idx(path), np.memmap)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
-from tinysight.preprocessing.decode import Framing, frame_picture
+from tinysight.preprocessing.framing import Framing, frame_picture
 
 
 def write_idx_set(folder, num_train=6, num_test=4, side=5, num_classes=2):

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinysight.data import mapping
-from tinysight.data.mapping import create_array, let_go, open_array, row_slices, select_rows
+from tinysight.data import cache
+from tinysight.data.cache import create_array, let_go, open_array, row_slices, select_rows
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_no_room_on_the_disk_is_found_at_once(tmp_path):
 
 @pytest.mark.parametrize("limit", [2**26, 100])
 def test_rows_are_selected_in_memory_or_through_a_file(mapped, monkeypatch, limit):
-    monkeypatch.setattr(mapping, "MAX_BYTES_IN_MEMORY", limit)
+    monkeypatch.setattr(cache, "MAX_BYTES_IN_MEMORY", limit)
     rows = np.array([0, 3, 4, 500, 999])
     np.testing.assert_array_equal(select_rows(mapped, rows), np.asarray(mapped)[rows])
     many = np.flatnonzero(np.arange(1000) % 3)
@@ -41,7 +41,7 @@ def test_rows_without_a_gap_are_not_copied(mapped):
 
 
 def test_slices_cover_all_rows_and_are_small(monkeypatch):
-    monkeypatch.setattr(mapping, "MAX_BYTES_IN_MEMORY", 100)
+    monkeypatch.setattr(cache, "MAX_BYTES_IN_MEMORY", 100)
     array = np.zeros((37, 3), np.uint16)
     parts = list(row_slices(array))
     assert np.concatenate([np.arange(37)[part] for part in parts]).tolist() == list(range(37))

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinysight.data.loading import SPLITS, load_images
+from tinysight.data.dataset import SPLITS
+from tinysight.data.loading import load_images
 from tinysight.data.splits import split_images
 from tinysight.errors import DataError
 

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from tinysight.errors import PictureError, SettingsError
-from tinysight.preprocessing import decode as pixels
-from tinysight.preprocessing.decode import Framing, frame_picture, frame_pictures, read_picture
+from tinysight.preprocessing import decode
+from tinysight.preprocessing.decode import read_picture
+from tinysight.preprocessing.framing import Framing, frame_picture, frame_pictures
 
 
 def encoded(picture, kind="PNG", **options):
@@ -91,7 +92,7 @@ def test_missing_files_and_folders_are_refused(tmp_path):
 
 
 def test_too_many_pixels_are_refused_before_decoding(monkeypatch):
-    monkeypatch.setattr(pixels, "MAX_PIXELS", 99)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 99)
     with pytest.raises(PictureError, match="too many"):
         read_picture(encoded(Image.new("L", (10, 10))))
 

@@ -7,9 +7,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tinysight.errors import PictureError
-from tinysight.preprocessing import decode as pixels
-from tinysight.preprocessing.decode import read_picture
-from tinysight.preprocessing.png import MAX_PIXELS, START, read_plain_png
+from tinysight.preprocessing import decode
+from tinysight.preprocessing.decode import MAX_PIXELS, START, read_picture, read_plain_png
 
 
 def png(array, **options):
@@ -119,6 +118,6 @@ def test_damaged_files_end_as_they_do_with_pillow_alone(monkeypatch):
         damaged.append(bytes(data))
     ours = [outcome(data) for data in damaged]
     assert sum(read_plain_png(data) is not None for data in damaged) > 30  # damage that no pixel shows
-    monkeypatch.setattr(pixels, "read_plain_png", lambda *_: None)
+    monkeypatch.setattr(decode, "read_plain_png", lambda *_: None)
     theirs = [outcome(data) for data in damaged]
     assert theirs == ours

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.training import compile_cache as programs
+from tinysight.training import compile_cache
 from tinysight.training.compile_cache import MAX_PROGRAMS, kept_programs
 
 
@@ -75,12 +75,12 @@ def test_the_newest_programs_are_kept(cache):
 
 def test_other_processors_and_settings_have_folders_of_their_own(cache, tmp_path, monkeypatch):
     folders = [keep(first="code")[0]]
-    monkeypatch.setattr(programs, "version", lambda _: "0.1")
+    monkeypatch.setattr(compile_cache, "version", lambda _: "0.1")
     folders.append(keep()[0])
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=1")
     folders.append(keep()[0])
     (tmp_path / "cpuinfo").write_text("model name : another\nflags : few\nprocessor : 0\n")
-    monkeypatch.setattr(programs, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(compile_cache, "PROCESSOR", tmp_path / "cpuinfo")
     folders.append(keep()[0])
     assert len(set(folders)) == 4
 
@@ -99,9 +99,9 @@ def test_training_goes_on_where_nothing_can_be_kept(cache, tmp_path, monkeypatch
     if place == "with a space":
         monkeypatch.setenv("TINYSIGHT_CACHE", str(tmp_path / "my cache"))
     if place == "no room":
-        monkeypatch.setattr(programs, "LEAST_ROOM", 2**70)
+        monkeypatch.setattr(compile_cache, "LEAST_ROOM", 2**70)
     if place == "no processor":
-        monkeypatch.setattr(programs, "PROCESSOR", tmp_path / "none")
+        monkeypatch.setattr(compile_cache, "PROCESSOR", tmp_path / "none")
     with kept_programs():
         assert "TF_XLA_FLAGS" not in os.environ
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinysight.data.loading import load_images
-from tinysight.training import loader as chunks
+from tinysight.training import loader
 from tinysight.training.loader import ShuffledChunks, read_rows
 
 
@@ -26,8 +26,8 @@ def rows_of(chunk, order):
 @pytest.fixture(params=["one chunk", "several chunks"])
 def limit(request, monkeypatch):
     if request.param == "several chunks":
-        monkeypatch.setattr(chunks, "MAX_BYTES_IN_MEMORY", 300 * 28 * 28)
-        monkeypatch.setattr(chunks, "BLOCK_ROWS", 16)
+        monkeypatch.setattr(loader, "MAX_BYTES_IN_MEMORY", 300 * 28 * 28)
+        monkeypatch.setattr(loader, "BLOCK_ROWS", 16)
     return request.param
 
 
@@ -73,6 +73,6 @@ def test_rows_are_read_with_their_labels(numbered):
 
 
 def test_a_chunk_holds_a_step_however_large_the_images(numbered, monkeypatch):
-    monkeypatch.setattr(chunks, "MAX_BYTES_IN_MEMORY", 1_100 * 28 * 28)
+    monkeypatch.setattr(loader, "MAX_BYTES_IN_MEMORY", 1_100 * 28 * 28)
     shuffled = ShuffledChunks(numbered, np.arange(1_500), 1_000)
     assert (shuffled.num_chunks, shuffled.steps) == (1, 1)

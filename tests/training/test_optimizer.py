@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinysight.training.optimizer import BETAS, Adam, learning_rate
 from tinysight.training.settings import TrainingSettings
+from tinysight.training.step import BETAS, Adam, learning_rate
 
 PLAIN = TrainingSettings(learning_rate=0.01).resolved(1_000)
 

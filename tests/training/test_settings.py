@@ -3,7 +3,8 @@ from dataclasses import asdict
 import pytest
 
 from tinysight.errors import SettingsError
-from tinysight.training.settings import FRAMINGS, RECIPES, TrainingSettings
+from tinysight.preprocessing import FRAMINGS
+from tinysight.training.settings import RECIPES, TrainingSettings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from tinysight.data.loading import load_images
 from tinysight.data.splits import split_images
 from tinysight.errors import DataError, TinysightError
-from tinysight.training import loader as chunks
+from tinysight.training import loader
 from tinysight.training.settings import TrainingSettings
 from tinysight.training.train import score, standard_error, train
 
@@ -160,7 +160,7 @@ def test_training_stops_early_when_nothing_improves(digits):
 
 
 def test_a_set_larger_than_a_chunk_trains_the_same_way_twice(digits, monkeypatch):
-    monkeypatch.setattr(chunks, "MAX_BYTES_IN_MEMORY", 400 * 28 * 28)
+    monkeypatch.setattr(loader, "MAX_BYTES_IN_MEMORY", 400 * 28 * 28)
     settings = replace(SMALL, epochs=5)
     first, again = train(digits, settings), train(digits, settings)
     assert first.classifier._data == again.classifier._data

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..classifier import Prediction
+    from ..data.dataset import ImageSet
     from ..data.downloads import Progress as ReportProgress
-    from ..data.loading import ImageSet
     from ..evaluation import Evaluation
-    from ..preprocessing.decode import Framed
+    from ..preprocessing.framing import Framed
     from ..training.train import EpochResult, Training
 
 MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
@@ -46,6 +46,11 @@ def say(text: str, style: str = "") -> None:
 def warn(text: str) -> None:
     """Print a line about what did not go as it should, on standard error."""
     err.print(Text(f"warning: {printable(text)}", "yellow"))
+
+
+def complain(message: str) -> None:
+    """Print why something failed, as one line on standard error."""
+    print(f"tinysight: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 
 def percent(share: float | None, digits: int = 2) -> str:

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..training.settings import EXPORT_FORMATS, check_choice
-from . import console as display
+from ..errors import check_choice
+from . import console
+
+EXPORT_FORMATS = ("page",)
 
 
 def export(
@@ -32,7 +34,7 @@ def export(
 
     check_page_path(path, overwrite)
     page = export_page(Classifier.load(classifier) if classifier else Classifier.pretrained(), path, "", overwrite)
-    display.say(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
-    display.say(
+    console.say(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
+    console.say(
         f"its 8-bit weights give the classifier's own answer on {page.num_same} of {NUM_PROBES} random patterns"
     )

@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import MissingExtraError, SettingsError
-from ..training.settings import check_number
-from . import console as display
+from ..errors import MissingExtraError, SettingsError, check_number
+from . import console
+from .options import DONE, INTERRUPTED
 
-STOPPED, INTERRUPTED = 0, 130
 MIN_KEY_LENGTH = 8
 
 
@@ -64,11 +63,11 @@ def serve(
         called = name or _name_of(classifier)
         service = Service(loaded, called, limits=limits, key=key, hosts=(host, *(allow_host or ())), has_lines=log)
         shown_host = f"[{host}]" if ":" in host else host
-        display.say(f"serving {called} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
+        console.say(f"serving {called} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
         if key and not api_key:
-            display.say(f"its key, made for this run: {key}")
+            console.say(f"its key, made for this run: {key}")
         stopped_by = run(service, listener, limits)
-    return INTERRUPTED if stopped_by == signal.SIGINT else STOPPED
+    return INTERRUPTED if stopped_by == signal.SIGINT else DONE
 
 
 def _key_for(host: str, api_key: str | None, no_api_key: bool) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .mapping import MAX_BYTES_IN_MEMORY, open_array
+from .cache import MAX_BYTES_IN_MEMORY, open_array
 
 MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
 # What people call the parts in an .npz

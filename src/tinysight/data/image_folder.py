@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, PictureError
-from ..preprocessing.decode import SUFFIXES, Framing, frame_picture, read_picture, without_warnings
+from ..preprocessing.decode import SUFFIXES, read_picture, without_warnings
+from ..preprocessing.framing import Framing, frame_picture
 
 # What people call the parts of a set
 PART_FOLDERS = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .loading import SPLITS, ImageSet
+from .dataset import SPLITS, ImageSet
 
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
 

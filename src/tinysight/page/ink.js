@@ -2,7 +2,7 @@
 //
 // Follows Tinysight's ink.py function by function, with the same names and figures; the reasons are told there.
 
-import { findCharacter } from "./pieces.js";
+import { findCharacter } from "./components.js";
 import { BICUBIC, reduce, resize, roundEven } from "./resizing.js";
 import { centreOfMass, edgeOf, mean, median, percentile, solve, sum } from "./statistics.js";
 

@@ -1,1 +1,5 @@
-"""A picture becomes a classifier's input."""
+"""A picture becomes a classifier's input: decoded, then framed."""
+
+FRAMINGS = ("whole", "ink")
+DEFAULT_IMAGE_SIZE = (28, 28)
+MAX_IMAGE_SIDE = 1_024

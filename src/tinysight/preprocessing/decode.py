@@ -7,10 +7,10 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from struct import Struct
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from ..errors import PictureError
 from ..files import read_at_most
-from ..training.settings import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE, check_choice, check_number
-from .ink import are_framed, frame_ink
-from .png import read_plain_png
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
@@ -28,50 +25,14 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
 MAX_FILE_BYTES = 256 * 2**20
-
 Picture = str | Path | bytes | NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How a picture of any size becomes a classifier's input.
-
-    Attributes:
-        method: ``whole`` (fit the picture) or ``ink`` (find one drawn character and place it as MNIST does).
-        height: Rows of the input.
-        width: Columns of the input.
-        channels: 1 (grey) or 3 (red, green, blue).
-    """
-
-    method: str = "whole"
-    height: int = DEFAULT_IMAGE_SIZE[0]
-    width: int = DEFAULT_IMAGE_SIZE[1]
-    channels: int = 1
-
-    def __post_init__(self) -> None:
-        check_choice("framing", self.method, FRAMINGS)
-        check_number("image height", self.height, 1, MAX_IMAGE_SIDE)
-        check_number("image width", self.width, 1, MAX_IMAGE_SIDE)
-        check_choice("number of channels", str(self.channels), ("1", "3"))
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one input: ``(height, width)``, or ``(height, width, 3)`` in colour."""
-        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
-
-
-class Framed(NamedTuple):
-    """A picture as a classifier's input.
-
-    Attributes:
-        pixels: uint8, of the framing's `image_shape`.
-        note: How it was framed; empty where nothing was changed.
-        fault: Why it cannot show what the classifier names, such as a blank picture; empty where it may.
-    """
-
-    pixels: NDArray[np.uint8]
-    note: str = ""
-    fault: str = ""
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_HEADER, PNG_CHUNK = (
+    Struct(">IIBBBBBI"),
+    Struct(">I4s"),
+)  # width, height, depth, colour, methods, checksum; length, type
+PNG_MODES = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB"}  # 8 bits, grey or colour, not interlaced
+MAX_PNG_BYTES, MAX_PNG_PIXELS = 2**16, 2**20  # the larger a picture, the less there is to gain
 
 
 def read_picture(source: Picture, name: str | None = None, max_pixels: int | None = None) -> Image.Image:
@@ -116,55 +77,6 @@ def read_picture(source: Picture, name: str | None = None, max_pixels: int | Non
     except Exception as error:  # Pillow's decoders raise anything, struct.error and IndexError included
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PictureError(f"{name}: the picture is damaged ({reason[:120]})") from error
-
-
-def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
-    """Make a picture the classifier's input.
-
-    Args:
-        picture: Mode ``L`` or ``RGB``, as `read_picture` returns it.
-        framing: What the classifier wants.
-    """
-    wanted_mode = "L" if framing.channels == 1 else "RGB"
-    wanted_size = (framing.width, framing.height)
-    note = ""
-    if (picture.size, picture.mode) != (wanted_size, wanted_mode):
-        note = f"framed from {picture.width}×{picture.height} {'grey' if picture.mode == 'L' else 'colour'}"
-    if framing.method == "ink":
-        grey = _pixels(picture if picture.mode == "L" else picture.convert("L"))
-        pixels, fault = frame_ink(grey, framing.height, framing.width)
-        if not note and pixels is not grey and not np.array_equal(pixels, grey):
-            note = "framed anew: its ink was not light on dark, in MNIST's place"
-        if framing.channels == 3:
-            pixels = np.repeat(pixels[..., None], 3, axis=2)
-        return Framed(pixels, note, fault)
-    return Framed(_fit_whole(picture.convert(wanted_mode), wanted_size), note)
-
-
-def frame_pictures(pictures: Iterable[Image.Image], framing: Framing) -> list[Framed]:
-    """Make each picture the classifier's input, as `frame_picture` does.
-
-    Those that need no change, MNIST's images for instance, are found and copied all at once, which takes a quarter of
-    the time. Of the others one is in memory at a time, if they are only read when they are asked for.
-    """
-    if framing.method == "ink" and framing.channels == 3:  # of these none goes without a change
-        return [frame_picture(picture, framing) for picture in pictures]
-    wanted = ((framing.width, framing.height), "L" if framing.channels == 1 else "RGB")
-    framed: dict[int, Framed] = {}
-    fitting: dict[int, Image.Image] = {}
-    for picture in pictures:
-        number = len(framed) + len(fitting)
-        if (picture.size, picture.mode) == wanted:
-            fitting[number] = picture
-        else:
-            framed[number] = frame_picture(picture, framing)
-        del picture  # before the next is read
-    if fitting:
-        images = _stacked(list(fitting.values()))
-        unchanged = are_framed(images) if framing.method == "ink" else np.ones(len(images), bool)
-        for (number, picture), image, is_unchanged in zip(fitting.items(), images, unchanged.tolist(), strict=True):
-            framed[number] = Framed(image) if is_unchanged else frame_picture(picture, framing)
-    return [framed[number] for number in range(len(framed))]
 
 
 @contextlib.contextmanager
@@ -269,31 +181,27 @@ def _grey_if_without_colour(picture: Image.Image) -> Image.Image:
     return picture if is_colour else red
 
 
-def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels of a grey picture, as ``numpy.asarray`` does, without its questions."""
-    return np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.height, picture.width)
+def read_plain_png(data: bytes, max_pixels: int = MAX_PNG_PIXELS) -> Image.Image | None:
+    """Decode a PNG file that holds nothing but 8-bit grey or colour pixels, and those in one piece.
 
+    Args:
+        data: The file's bytes.
+        max_pixels: How large its picture may be; never larger than `MAX_PNG_PIXELS`.
 
-def _stacked(pictures: Sequence[Image.Image]) -> NDArray[np.uint8]:
-    """Return the pixels of pictures of one size and mode, ``(num_pictures, height, width)`` or with 3 channels."""
-    width, height = pictures[0].size
-    strip = Image.new(pictures[0].mode, (width, height * len(pictures)))
-    for number, picture in enumerate(pictures):
-        strip.paste(picture, (0, height * number))
-    pixels = np.asarray(strip)
-    return pixels.reshape(len(pictures), height, *pixels.shape[1:])
-
-
-def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a picture to fit `size` (width, height) with its aspect kept; the rest takes its edge's mean colour."""
-    if picture.size == size:
-        return np.asarray(picture)
-    scale = min(size[0] / picture.width, size[1] / picture.height)
-    fitted_size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    fitted = np.asarray(picture.resize(fitted_size, Image.Resampling.BILINEAR))
-    edge = np.concatenate([fitted[0], fitted[-1], fitted[:, 0], fitted[:, -1]])
-    framed = np.empty((size[1], size[0], *fitted.shape[2:]), np.uint8)
-    framed[:] = np.rint(edge.mean(axis=0)).astype(np.uint8)
-    top, left = (size[1] - fitted_size[1]) // 2, (size[0] - fitted_size[0]) // 2
-    framed[top : top + fitted_size[1], left : left + fitted_size[0]] = fitted
-    return framed
+    Returns:
+        A picture of mode ``L`` or ``RGB``; None where the file is anything else, large, or damaged in any way.
+    """
+    if not data.startswith(PNG_START) or len(data) > MAX_PNG_BYTES:
+        return None
+    try:
+        width, height, *kind, checksum = PNG_HEADER.unpack_from(data, len(PNG_START))
+        mode = PNG_MODES.get(tuple(kind))
+        if mode is None or not 0 < width * height <= min(max_pixels, MAX_PNG_PIXELS) or crc32(data[12:29]) != checksum:
+            return None
+        length, name = PNG_CHUNK.unpack_from(data, 33)
+        _, last_name = PNG_CHUNK.unpack_from(data, 45 + length)
+        if (name, last_name) != (b"IDAT", b"IEND"):
+            return None
+        return Image.frombytes(mode, (width, height), data[41 : 41 + length], "zip", mode)
+    except Exception:  # cut short or damaged: what is wrong with it is for Pillow to say
+        return None

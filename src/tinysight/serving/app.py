@@ -1,9 +1,10 @@
 """Puts the service together from its routes, its door and its records; does not know sockets or signals."""
 
 from collections.abc import Iterable
+from importlib.resources import files
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as PROMETHEUS_TEXT
 from starlette.exceptions import HTTPException
@@ -13,17 +14,38 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..classifier import Classifier
-from .answers import refusals
 from .batching import Batches
-from .door import Door
+from .errors import JSON, Refusal, refusal_response, refusals
 from .limits import Limits
 from .metrics import Metrics
+from .middleware import Door, Records
 from .open_inference import inference_routes
-from .pages import page_routes
 from .predict_routes import add_prediction_routes
-from .records import Records
-from .refusals import JSON, Refusal, refusal_response
 from .request_body import Bodies
+
+
+async def _refuse(_: Request, refusal: Any) -> Response:
+    return refusal_response(refusal)
+
+
+async def _explain(_: Request, error: Any) -> Response:
+    """Answer what the framework itself refuses: unknown paths and methods."""
+    known = {404: "there is nothing at this path; /openapi.json lists all there is"}
+    allowed = (error.headers or {}).get("Allow", "")
+    known[405] = f"this path does not take that method; it takes {allowed}"
+    return refusal_response(Refusal(error.status_code, known.get(error.status_code, error.detail), error.headers))
+
+
+async def _explain_parameters(_: Request, error: Any) -> Response:
+    told = "; ".join(f"parameter {found['loc'][-1]}: {found['msg']}" for found in error.errors()[:3])
+    return refusal_response(Refusal(422, told))
+
+
+async def _apologise(_: Request, error: Exception) -> Response:
+    return refusal_response(Refusal(500, f"unexpected {type(error).__name__}; please report it"))
+
+
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 class Service:
@@ -119,22 +141,36 @@ def _with_head(api: FastAPI) -> ASGIApp:
     return answer
 
 
-async def _refuse(_: Request, refusal: Any) -> Response:
-    return refusal_response(refusal)
+def page_routes() -> APIRouter:
+    """Return the routes of the page's files."""
+    folder = files("tinysight") / "page"
+    contents = {file.name: (file.read_bytes(), _type_of(file.name)) for file in folder.iterdir() if _type_of(file.name)}
+    router = APIRouter(tags=["page"])
+
+    @router.get("/", response_class=Response, responses={200: _described("text/html"), **refusals(400, 403, 421)})
+    async def show_page(request: Request) -> Response:
+        """The drawing page."""
+        return _response("index.html")
+
+    @router.get(
+        "/page/{file}", response_class=Response, responses={200: _described("*/*"), **refusals(400, 403, 404, 421)}
+    )
+    async def show_file(file: str) -> Response:
+        """A file of the drawing page."""
+        if file not in contents:
+            raise Refusal(404, "the page has no such file")
+        return _response(file)
+
+    def _response(name: str) -> Response:
+        content, kind = contents[name]
+        return Response(content, media_type=kind)
+
+    return router
 
 
-async def _explain(_: Request, error: Any) -> Response:
-    """Answer what the framework itself refuses: unknown paths and methods."""
-    known = {404: "there is nothing at this path; /openapi.json lists all there is"}
-    allowed = (error.headers or {}).get("Allow", "")
-    known[405] = f"this path does not take that method; it takes {allowed}"
-    return refusal_response(Refusal(error.status_code, known.get(error.status_code, error.detail), error.headers))
+def _type_of(name: str) -> str:
+    return TYPES.get(name[name.rfind(".") :], "")
 
 
-async def _explain_parameters(_: Request, error: Any) -> Response:
-    told = "; ".join(f"parameter {found['loc'][-1]}: {found['msg']}" for found in error.errors()[:3])
-    return refusal_response(Refusal(422, told))
-
-
-async def _apologise(_: Request, error: Exception) -> Response:
-    return refusal_response(Refusal(500, f"unexpected {type(error).__name__}; please report it"))
+def _described(kind: str) -> dict[str, object]:
+    return {"description": "The file.", "content": {kind: {"schema": {"type": "string"}}}}

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
+from .errors import Refusal
 from .limits import Limits
-from .refusals import Refusal
 from .worker import Answers, No, Question
 
 MAX_BATCH = 64  # pictures; more at once are no faster, and later

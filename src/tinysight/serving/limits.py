@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..training.settings import check_number
+from ..errors import check_number
 
 MIB, MEGAPIXEL = 2**20, 1_000_000
 BODY_MIB, PICTURE_MEGAPIXELS = (1 / 1024, 1024), (0.001, 64)  # from the least to the most that may be chosen

@@ -9,10 +9,9 @@ from starlette.responses import JSONResponse, Response
 
 from .. import __version__
 from ..classifier import Classifier
-from .answers import MEANINGS, refusals
 from .batching import Batches
+from .errors import JSON, MEANINGS, Refusal, refusals
 from .limits import Limits
-from .refusals import JSON, Refusal
 from .request_body import Bodies
 from .tensors import FP32, INPUT, OUTPUT, UINT8, read_infer_request, write_infer_answer
 

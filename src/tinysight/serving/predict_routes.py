@@ -6,15 +6,64 @@ from binascii import Error as Base64Error
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..classifier import Classifier
-from .answers import Description, Pictures, Predictions, refusals
 from .batching import Batches
+from .errors import JSON, Refusal, refusals
 from .limits import Limits
-from .refusals import JSON, Refusal
 from .request_body import Bodies
+
+
+class Framing(BaseModel):
+    """How a picture becomes the network's input."""
+
+    method: str
+    height: int
+    width: int
+    channels: int
+
+
+class Description(BaseModel):
+    """The classifier that is served."""
+
+    name: str
+    class_names: list[str]
+    framing: Framing
+    reject_below: float = Field(description="A picture whose best class is less probable is probably of no class.")
+
+
+class Ranked(BaseModel):
+    """A class and its probability."""
+
+    class_name: str
+    probability: float
+
+
+class Prediction(BaseModel):
+    """What is in a picture."""
+
+    class_name: str
+    probability: float
+    ranking: list[Ranked]
+    is_rejected: bool = Field(description="Whether it is probably of no class.")
+    note: str = Field(description="How the picture was framed, or why it is rejected.")
+    pixels: str | None = Field(None, description="If asked for: what the network sees, uint8 row by row, as base64.")
+
+
+class Predictions(BaseModel):
+    """One prediction a picture, in order."""
+
+    predictions: list[Prediction]
+
+
+class Pictures(BaseModel):
+    """Pictures to be named."""
+
+    images: list[str] = Field(description="Each a picture file as base64.", min_length=1)
+
 
 PICTURE = {"schema": {"type": "string", "format": "binary", "description": "A picture file as it is."}}
 BODY = {

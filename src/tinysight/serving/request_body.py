@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from .errors import Refusal
 from .limits import MIB, Limits
-from .refusals import Refusal
 
 CLOSE = {"Connection": "close"}  # after a body that was not read to its end nothing else can follow
 DRAINED = 4  # times the largest body: so much more is read and dropped, since many clients hear only after sending

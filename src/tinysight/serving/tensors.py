@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import Refusal
 from .limits import Limits
-from .refusals import Refusal
 
 INPUT, OUTPUT = "images", "probabilities"
 UINT8, FP32 = "UINT8", "FP32"

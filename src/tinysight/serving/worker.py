@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..classifier import Classifier, Prediction
 from ..errors import PictureError
-from ..preprocessing.decode import Framed
+from ..preprocessing.framing import Framed
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.loading import ImageSet
-from ..data.mapping import MAX_BYTES_IN_MEMORY, let_go
+from ..data.cache import MAX_BYTES_IN_MEMORY, let_go
+from ..data.dataset import ImageSet
 
 BLOCK_ROWS = 256  # neighbours on the disk that are read together: 200 kB of MNIST
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import prod
 
-from ..errors import MissingExtraError, SettingsError
-from .settings import DEFAULT_HIDDEN, DEFAULT_IMAGE_SIZE, DROPOUT_POSITIONS, check_choice, check_hidden, check_number
+from ..errors import MissingExtraError, SettingsError, check_choice, check_number
+from ..preprocessing import DEFAULT_IMAGE_SIZE
+from .settings import DEFAULT_HIDDEN, DROPOUT_POSITIONS, check_hidden
 
 
 @contextlib.contextmanager

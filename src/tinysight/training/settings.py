@@ -4,18 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import SettingsError, check_choice, check_number
 
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
-FRAMINGS = ("whole", "ink")
-EXPORT_FORMATS = ("page",)
-
 DEFAULT_HIDDEN = (784, 512)
-DEFAULT_IMAGE_SIZE = (28, 28)
 MAX_LAYER_WIDTH = 65_536  # above this one layer's weights alone pass 200 MB for the smallest images
-MAX_IMAGE_SIDE = 1_024
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,6 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     "characters": Augmentation(shift=0.054, rotation=10, scale=0.12, shear=0.15, elastic=0.036, stroke=0.4),
     "strangers": Augmentation(shift=0.07, rotation=15, scale=0.2, shear=0.25, elastic=0.036, stroke=0.8, noise=0.05),
 }
-
 # What a recipe fixes. What it leaves open is chosen from the images, see `TrainingSettings.resolved`.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none"},
@@ -97,18 +91,6 @@ LENGTHS = {
     "robust": Length(epochs=30, steps=3_000, max_epochs=300, batch_size=256),
 }
 SMALL_SET, SMALL_BATCH_SIZE = 20_000, 64  # fewer images than that need more steps than large batches leave them
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise `SettingsError` unless `value` is one of `choices`."""
-    if value not in choices:
-        raise SettingsError(f"{name} is {value!r}; expected one of: {', '.join(choices)}")
-
-
-def check_number(name: str, value: float, low: float, high: float) -> None:
-    """Raise `SettingsError` unless ``low <= value <= high`` (which NaN never is)."""
-    if not low <= value <= high:
-        raise SettingsError(f"{name} is {value}; expected a number from {low} to {high}")
 
 
 def check_hidden(hidden: tuple[int, ...]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..data.loading import ImageSet, leading_bytes
+from ..data.dataset import ImageSet, leading_bytes
 from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import FORMAT, build_graph

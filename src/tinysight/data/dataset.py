@@ -1,0 +1,118 @@
+"""ImageSet: labelled images, their names and their splits."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..preprocessing.framing import Framing
+from .cache import select_rows
+
+SPLITS = ("train", "validation", "test", "all", "unused")
+
+
+class RowSources(Sequence[str]):
+    """Names of images that lie as rows in a few files, such as ``images.idx[7]``, made when they are asked for."""
+
+    def __init__(self, files: Sequence[tuple[str, int]]) -> None:
+        """Take each file's name and number of rows."""
+        self._files = files
+        self._ends = list(accumulate(rows for _, rows in files))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one name."""
+        position = range(len(self))[index]
+        file = bisect_right(self._ends, position)
+        return f"{self._files[file][0]}[{position - (self._ends[file - 1] if file else 0)}]"
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{name}[{row}]" for name, rows in self._files for row in range(rows))
+
+
+class SelectedSources(Sequence[str]):
+    """Some of a set's sources."""
+
+    def __init__(self, sources: Sequence[str], chosen: NDArray[np.int64]) -> None:
+        """Take all sources, and the positions of some."""
+        self._sources, self._chosen = sources, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one name."""
+        return self._sources[int(self._chosen[index])]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images, all of one size.
+
+    Attributes:
+        name: What the set was loaded from, as the user called it.
+        images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, 3)``; may be memory-mapped.
+        labels: int64 ``(num_images,)``, indices into `class_names`.
+        class_names: Name of each class.
+        sources: Where each image came from: a file below the folder, or a file and the row in it.
+        split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where nothing is decided yet,
+            ``unused`` where a test or validation image has the same pixels.
+        hashes: uint8 ``(num_images, 32)``, SHA-256 of each image's pixels.
+        framing: How a picture from elsewhere becomes like these.
+        skipped: A line for each folder or kind of file that was passed over.
+        unreadable: A line for each picture that could not be read.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    sources: Sequence[str]
+    split: NDArray[np.uint8]
+    hashes: NDArray[np.uint8]
+    framing: Framing
+    skipped: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Return the positions of the images of one of `SPLITS`."""
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def part(self, split: str) -> "ImageSet":
+        """Return the images of one split as a set of their own."""
+        return self.rows(self.indices(split))
+
+    def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
+        """Return the images at rising positions as a set of their own."""
+        return ImageSet(
+            self.name, select_rows(self.images, chosen), self.labels[chosen], self.class_names,
+            SelectedSources(self.sources, chosen), self.split[chosen], self.hashes[chosen], self.framing,
+        )  # fmt: skip
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 over images, labels and class names, in hexadecimal; tells whether two sets are the same."""
+        digest = sha256(json.dumps([self.images.shape, self.class_names]).encode())
+        digest.update(np.ascontiguousarray(self.labels).data)
+        digest.update(np.ascontiguousarray(self.hashes).data)
+        return digest.hexdigest()
+
+
+def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number.
+
+    Among 100,000 images, two different ones share such a number with a chance of 1 in 43,000 for each.
+    """
+    return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)
