@@ -1,4 +1,5 @@
 import io
+import json
 
 import numpy as np
 import pytest
@@ -107,3 +108,11 @@ def test_metadata_is_added_around_the_same_graph(classifier, test_images):
 def test_a_damaged_framing_is_refused(classifier):
     with pytest.raises(ModelFileError, match="framing"):
         classifier.with_metadata(framing={**classifier.metadata["framing"], "method": "half"})
+
+
+def test_a_prediction_is_what_json_can_hold(classifier, test_images):
+    (prediction,) = classifier.predict(test_images[0], top=2)
+    stored = json.loads(json.dumps(prediction.to_dict()))
+    assert list(stored) == ["source", "class_name", "probability", "ranking", "is_rejected", "note"]
+    assert (stored["class_name"], stored["probability"]) == prediction.ranking[0]
+    assert [(one["class_name"], one["probability"]) for one in stored["ranking"]] == [*prediction.ranking]

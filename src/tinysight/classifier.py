@@ -27,7 +27,7 @@ class Prediction:
     """What a classifier makes of one picture.
 
     Attributes:
-        source: The picture's path, or ``bytes`` or ``array``.
+        source: The picture's path, or ``bytes`` or ``array``; in the service ``picture 1``, ``picture 2``, ….
         class_name: The most probable class.
         probability: Its probability, 0…1.
         ranking: The most probable classes with their probabilities, best first.
@@ -42,6 +42,22 @@ class Prediction:
     ranking: tuple[tuple[str, float], ...]
     is_rejected: bool = False
     note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prediction as what JSON can hold: the command line, the service and the page all write this.
+
+        Returns:
+            source, class_name, probability (unrounded), ranking (a list of class_name and probability), is_rejected,
+            note.
+        """
+        ranking = [{"class_name": class_name, "probability": share} for class_name, share in self.ranking]
+        return {
+            "source": self.source,
+            **ranking[0],
+            "ranking": ranking,
+            "is_rejected": self.is_rejected,
+            "note": self.note,
+        }
 
 
 class Classifier:

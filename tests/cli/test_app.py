@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tinysight.classifier import Classifier
 from tinysight.cli import train
 
 QUICK = ("--hidden", "16", "--epochs", "2")
@@ -202,17 +203,21 @@ def test_predict_prints_json_lines(tinysight, model_path, digit):
     assert status == 0
     first, second = map(json.loads, printed.splitlines())
     assert first == second
-    assert first["picture"] == str(digit)
-    assert first["class"] == "7" == first["ranking"][0]["class"]
+    assert first["source"] == str(digit)
+    assert first["class_name"] == "7" == first["ranking"][0]["class_name"]
     assert len(first["ranking"]) == 3
+    (prediction,) = Classifier.load(model_path).predict(digit, top=3)
+    assert first == {**prediction.to_dict(), "probability": first["probability"], "ranking": first["ranking"]}
+    assert first["probability"] == pytest.approx(prediction.probability, abs=1e-6)
+    assert first["probability"] != round(first["probability"], 6)  # unrounded
 
 
 def test_predict_prints_csv(tinysight, model_path, digit):
     status, printed, _ = tinysight("predict", model_path, digit, "--format", "csv", "--top", 2)
     assert status == 0
     (row,) = csv.DictReader(io.StringIO(printed))
-    assert row["picture"] == str(digit)
-    assert row["class"] == "7"
+    assert row["source"] == str(digit)
+    assert row["class_name"] == "7"
     assert float(row["probability"]) > float(row["probability_2"])
 
 
@@ -230,7 +235,7 @@ def test_predict_rejects_what_is_of_no_class(tinysight, digit, tmp_path):
     assert printed.split("\t")[1] == "none"
     assert "the picture is blank" in printed
     status, printed, _ = tinysight("predict", tmp_path / "blank.png", digit, "--format", "json")
-    assert [json.loads(line)["rejected"] for line in printed.splitlines()] == [True, False]
+    assert [json.loads(line)["is_rejected"] for line in printed.splitlines()] == [True, False]
 
 
 def test_predict_draws_what_the_network_sees(tinysight, model_path, digit):
@@ -272,7 +277,7 @@ def test_predict_says_which_of_many_pictures_are_bad_in_their_order(tinysight, m
     names = [*[digit] * 200, tmp_path / "bad.png", *[digit] * 300, tmp_path / "missing.png"]
     status, printed, error = tinysight("predict", model_path, *names, "--format", "csv")
     assert status == 3
-    assert [row["picture"] for row in csv.DictReader(io.StringIO(printed))] == [str(digit)] * 500
+    assert [row["source"] for row in csv.DictReader(io.StringIO(printed))] == [str(digit)] * 500
     assert [line.partition("png")[0].rpartition("/")[2] for line in error.splitlines()] == ["bad.", "missing."]
 
 
@@ -521,4 +526,4 @@ def test_json_is_valid_whatever_the_terminal_can_write(model_path, digit, tmp_pa
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
     printed = subprocess.run(command, env=ascii_only, capture_output=True, check=True).stdout
     assert json.loads(printed)["note"] == "framed from 300×320 grey"
-    assert json.loads(printed)["picture"].endswith("größe.png")
+    assert json.loads(printed)["source"].endswith("größe.png")

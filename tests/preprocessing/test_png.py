@@ -8,7 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from tinysight.errors import PictureError
 from tinysight.preprocessing import decode
-from tinysight.preprocessing.decode import MAX_PIXELS, START, read_picture, read_plain_png
+from tinysight.preprocessing.decode import MAX_PNG_PIXELS, PNG_START, read_picture, read_plain_png
 
 
 def png(array, **options):
@@ -63,7 +63,7 @@ def test_what_is_not_plain_is_left_to_pillow():
     content = compress(b"".join(b"\0" + row.tobytes() for row in grey))
     in_two = [chunk(b"IDAT", content[:50]), chunk(b"IDAT", content[50:])]
     two = with_chunks(
-        START[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)) + chunk(b"IEND", b""), *in_two
+        PNG_START[:8] + chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)) + chunk(b"IEND", b""), *in_two
     )
     np.testing.assert_array_equal(np.asarray(read_picture(two)), grey)
     others = [
@@ -78,7 +78,7 @@ def test_what_is_not_plain_is_left_to_pillow():
         png(np.zeros((1_025, 1_024), np.uint8)),
         png(grey)[:-20],
         b"",
-        START,
+        PNG_START,
         b"GIF89a",
         with_chunks(png(grey), chunk(b"tIME", bytes(7))),
         with_chunks(png(grey), chunk(b"gAMA", bytes(4)), before=b"IDAT"),
@@ -87,9 +87,9 @@ def test_what_is_not_plain_is_left_to_pillow():
 
 
 def test_a_small_file_of_a_vast_picture_is_not_decoded_here():
-    width = MAX_PIXELS + 1
+    width = MAX_PNG_PIXELS + 1
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, 8, 0, 0, 0, 0))
-    bomb = START[:8] + header + chunk(b"IDAT", compress(bytes(width + 1), 9)) + chunk(b"IEND", b"")
+    bomb = PNG_START[:8] + header + chunk(b"IDAT", compress(bytes(width + 1), 9)) + chunk(b"IEND", b"")
     assert len(bomb) < 2_000
     assert read_plain_png(bomb) is None
     with pytest.raises(PictureError, match="too many"):

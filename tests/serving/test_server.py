@@ -51,6 +51,8 @@ def test_a_picture_is_named_as_predict_names_it(client, classifier, pictures):
     ]
     assert answer["is_rejected"] == prediction.is_rejected
     assert answer["note"] == prediction.note
+    assert answer.keys() == {*prediction.to_dict(), "pixels"}
+    assert answer["source"] == "picture 1"
     pixels = np.frombuffer(b64decode(answer["pixels"]), np.uint8)
     assert (pixels == classifier.frame(pictures[0]).pixels.ravel()).all()
 

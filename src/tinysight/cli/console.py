@@ -293,9 +293,9 @@ def _cells(prediction: "Prediction", reject: bool) -> tuple[str, str, str, str]:
 def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:
     if output_format == "json":
         is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        return json.dumps(_as_dict(prediction), ensure_ascii=not is_unicode) + "\n"
+        return json.dumps(prediction.to_dict(), ensure_ascii=not is_unicode) + "\n"
     if output_format == "csv":
-        values = [value for class_name, share in prediction.ranking for value in (class_name, f"{share:.6f}")]
+        values = [value for class_name, share in prediction.ranking for value in (class_name, share)]
         return _csv_line([prediction.source, *values, int(prediction.is_rejected), prediction.note])
     cells = (prediction.source, *_cells(prediction, reject))
     return "\t".join(map(printable, cells)).rstrip("\t") + "\n"
@@ -303,19 +303,13 @@ def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:
 
 def _csv_header(prediction: "Prediction") -> list[str]:
     numbers = ["", *(f"_{rank}" for rank in range(2, len(prediction.ranking) + 1))]
-    return ["picture", *(name for n in numbers for name in (f"class{n}", f"probability{n}")), "rejected", "note"]
+    return ["source", *(name for n in numbers for name in (f"class_name{n}", f"probability{n}")), "is_rejected", "note"]
 
 
-def _csv_line(values: Sequence[str | int]) -> str:
+def _csv_line(values: Sequence[str | float]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()
-
-
-def _as_dict(prediction: "Prediction") -> dict[str, object]:
-    ranking = [{"class": class_name, "probability": round(share, 6)} for class_name, share in prediction.ranking]
-    ending = {"ranking": ranking, "rejected": prediction.is_rejected, "note": prediction.note}
-    return {"picture": prediction.source, **ranking[0], **ending}
 
 
 def _print_table(table: Table) -> None:

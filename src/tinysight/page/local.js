@@ -15,7 +15,7 @@ export class LocalClassifier {
     return this.stored;
   }
 
-  // Returns {class_name, probability, ranking, is_rejected, note, pixels}, as the service does.
+  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as the service does.
   async predict(file, top = 1) {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);
@@ -24,6 +24,7 @@ export class LocalClassifier {
     const ranking = names.map((class_name, index) => ({ class_name, probability: probabilities[index] }));
     ranking.sort((one, other) => other.probability - one.probability);
     const is_rejected = fault !== "" || ranking[0].probability < this.stored.reject_below;
-    return { ...ranking[0], ranking: ranking.slice(0, top), is_rejected, note: fault || note, pixels };
+    const source = file.name || "picture 1";
+    return { source, ...ranking[0], ranking: ranking.slice(0, top), is_rejected, note: fault || note, pixels };
   }
 }

@@ -9,7 +9,7 @@ export class Service {
     return await (await this.send("classifier", {})).json();
   }
 
-  // Returns {class_name, probability, ranking, is_rejected, note, pixels}, pixels being a Uint8Array.
+  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, pixels being a Uint8Array.
   async predict(picture, top, signal) {
     const options = { method: "POST", body: picture, signal };
     const response = await this.send(`predict?top=${top}&pixels=true`, options);

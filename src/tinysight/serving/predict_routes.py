@@ -43,8 +43,9 @@ class Ranked(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What is in a picture."""
+    """What is in a picture; the same members as the command line's JSON has."""
 
+    source: str = Field(description="Which of the pictures: picture 1, picture 2, …")
     class_name: str
     probability: float
     ranking: list[Ranked]

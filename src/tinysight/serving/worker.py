@@ -10,7 +10,7 @@ import signal
 import sys
 from base64 import b64encode
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -108,15 +108,9 @@ def _frame(classifier: Classifier, question: Question, max_pixels: int) -> list[
 def _written(question: Question, predictions: list[Prediction], framed: list[Framed]) -> bytes:
     """Write predictions as the service answers them."""
     answers = []
-    for prediction, one in zip(predictions, framed, strict=True):
+    for number, (prediction, one) in enumerate(zip(predictions, framed, strict=True), 1):
         ranking = prediction.ranking[: question.top]
-        answer = {
-            "class_name": prediction.class_name,
-            "probability": prediction.probability,
-            "ranking": [{"class_name": name, "probability": share} for name, share in ranking],
-            "is_rejected": prediction.is_rejected,
-            "note": prediction.note,
-        }
+        answer = replace(prediction, source=f"picture {number}", ranking=ranking).to_dict()
         if question.has_pixels:
             answer["pixels"] = b64encode(one.pixels.tobytes()).decode()
         answers.append(answer)
