@@ -61,7 +61,7 @@ def _write_set(folder: Path, size: int) -> None:
     from tinysight.training.settings import AUGMENTATIONS  # isort: skip
 
     mnist = load_images("mnist")
-    test, training = mnist.part("test"), mnist.part("train")
+    test, training = mnist.subset("test"), mnist.subset("train")
     folder.mkdir()
     _write_idx(folder / "t10k-images-idx3-ubyte", test.images.shape, [test.images])
     _write_idx(folder / "t10k-labels-idx1-ubyte", test.labels.shape, [test.labels.astype(np.uint8)])

@@ -60,11 +60,11 @@ def train_step_by_step(started: float) -> dict[str, float]:
     room.tf.config.experimental.enable_op_determinism()
     model, predict, history = _train_epochs(room, images, settings, clock)
     classifier = room.to_classifier(model, images, settings)
-    probabilities = classifier.probabilities(images.part("test").images)
+    probabilities = classifier.probabilities(images.subset("test").images)
     parity = room.measure_parity(probabilities, predict(images, images.indices("test")))
     classifier = classifier.with_metadata(parity=parity)
     clock.ends("ONNX file, agreement with Keras")
-    evaluation = evaluate(classifier, images.part("test"), probabilities=probabilities)
+    evaluation = evaluate(classifier, images.subset("test"), probabilities=probabilities)
     clock.ends("evaluation")
     training = room.Training(
         classifier, model, history, settings.epochs, settings, images, probabilities, was_stopped=False

@@ -56,7 +56,7 @@ def _write_pictures(folder: Path) -> int:
 
     from tinysight.data.loading import load_images
 
-    images = load_images("mnist").part("test").images
+    images = load_images("mnist").subset("test").images
     for number, image in enumerate(images):
         Image.fromarray(np.asarray(image)).save(folder / f"{number:05}.png")
     return len(images)

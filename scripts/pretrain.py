@@ -21,7 +21,7 @@ SETTINGS = TrainingSettings(recipe="robust", seed=0)
 
 def main() -> None:
     training = train(load_images("mnist"), SETTINGS, on_epoch=_tell)
-    test = training.images.part("test")
+    test = training.images.subset("test")
     evaluation = evaluate(training.classifier, test)
     metadata = {"training_hashes": "", "test": {"accuracy": evaluation.accuracy, "num_images": evaluation.num_images}}
     classifier = training.classifier.with_metadata(**metadata)
@@ -85,7 +85,7 @@ def _strangers(classifier: Classifier) -> list[tuple[str, int, int]]:
 def _others() -> dict[str, list[np.ndarray | Path]]:
     """Pictures of no digit, 2,000 in all, drawn or taken from sets that were not trained on."""
     rng = np.random.default_rng(1)
-    fashion = load_images("fashion-mnist").part("test").images
+    fashion = load_images("fashion-mnist").subset("test").images
     letters = sorted((DATA / "folders" / "omniglot-small1").rglob("*.png"))
     return {
         "Fashion-MNIST": list(fashion[rng.choice(len(fashion), 500, replace=False)]),

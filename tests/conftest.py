@@ -49,7 +49,7 @@ def run_folder(trained, tmp_path_factory):
     from tinysight.run_folder import save_run
 
     folder = tmp_path_factory.mktemp("runs") / "digits"
-    save_run(trained, evaluate(trained.classifier, trained.images.part("test")), folder)
+    save_run(trained, evaluate(trained.classifier, trained.images.subset("test")), folder)
     return folder
 
 

@@ -11,7 +11,7 @@ from tinysight.errors import ModelFileError, OutputError, PictureError, Tinysigh
 
 @pytest.fixture(scope="module")
 def test_images(trained):
-    return trained.images.part("test").images
+    return trained.images.subset("test").images
 
 
 def as_png(pixels):

@@ -13,7 +13,7 @@ from tinysight.evaluation import evaluate, unseen_images, wilson_interval
 
 @pytest.fixture(scope="module")
 def test_images(trained):
-    return trained.images.part("test")
+    return trained.images.subset("test")
 
 
 @pytest.fixture(scope="module")

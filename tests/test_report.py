@@ -9,7 +9,7 @@ from tinysight.report import MAX_MISTAKES_SHOWN, render_report
 
 @pytest.fixture(scope="module")
 def parts(trained):
-    test_images = trained.images.part("test")
+    test_images = trained.images.subset("test")
     return evaluate(trained.classifier, test_images), test_images, trained.history
 
 

@@ -17,7 +17,7 @@ FILES = ["evaluation.json", "history.csv", "model.keras", "model.onnx", "report.
 
 @pytest.fixture(scope="module")
 def evaluation(trained):
-    return evaluate(trained.classifier, trained.images.part("test"))
+    return evaluate(trained.classifier, trained.images.subset("test"))
 
 
 def names_in(folder):
@@ -29,11 +29,11 @@ def test_a_run_holds_what_the_design_says(run_folder):
 
 
 def test_stock_keras_loads_the_network_and_agrees(run_folder, trained):
-    images = trained.images.part("test").images
+    images = trained.images.subset("test").images
     model = keras.saving.load_model(run_folder / "model.keras", safe_mode=True)
     ours = Classifier.load(run_folder / "model.onnx").probabilities(images)
     np.testing.assert_allclose(model.predict(images / 255, verbose=0), ours, atol=1e-5)
-    labels = keras.utils.to_categorical(trained.images.part("test").labels, 10)
+    labels = keras.utils.to_categorical(trained.images.subset("test").labels, 10)
     assert model.evaluate(images / 255, labels, verbose=0)[1] > 0.85
     model.fit(images / 255, labels, verbose=0)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from .data.cache import let_go
+from .data.cache import release_pages
 from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import open_session, read_model_bytes, replace_metadata
@@ -161,7 +161,7 @@ class Classifier:
         for start in range(0, len(images), BATCH_SIZE):
             batch = np.ascontiguousarray(images[start : start + BATCH_SIZE])
             (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
-            let_go(images)
+            release_pages(images)
         return result
 
     def frame(self, picture: Picture, name: str | None = None, max_pixels: int | None = None) -> Framed:

@@ -196,7 +196,7 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
         DataError: The classifier was trained on all of them.
     """
     has_test_images = bool(len(images.indices("test")))
-    images = images.part("test") if has_test_images else images
+    images = images.subset("test") if has_test_images else images
     known = classifier.training_hashes
     is_known = np.isin(leading_bytes(images.hashes), known)
     unseen = images.rows(np.flatnonzero(~is_known))

@@ -112,7 +112,7 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
     training.model.optimizer.build(training.model.trainable_variables)  # else Keras warns whoever loads the file
     training.model.save(folder / "model.keras")
     _write_splits(training.images, folder / "splits.csv")
-    test_images = training.images.part("test")
+    test_images = training.images.subset("test")
     texts = {
         "settings.json": json.dumps(describe_training(training), indent=2),
         "history.csv": _history_as_csv(training.history),

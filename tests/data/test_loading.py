@@ -36,7 +36,7 @@ def test_mnist_keeps_its_official_test_set(data_folder):
     images = load_images("mnist")
     assert len(images.indices("all")) == 0
     assert (len(images.indices("train")), len(images.indices("test"))) == (60_000, 10_000)
-    test = images.part("test")
+    test = images.subset("test")
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
     assert test.sources[0] == "t10k-images-idx3-ubyte.gz[0]"
 
@@ -58,7 +58,7 @@ def test_a_named_set_with_other_content_is_refused(tmp_path, monkeypatch):
 def test_idx_folders_and_npz_files_hold_the_same(tmp_path):
     write_idx_set(tmp_path)
     from_idx = load_images(tmp_path)
-    parts = {split: from_idx.part(split) for split in ("train", "test")}
+    parts = {split: from_idx.subset(split) for split in ("train", "test")}
     arrays = {f"x_{split}": part.images for split, part in parts.items()}
     arrays |= {f"y_{split}": part.labels for split, part in parts.items()}
     np.savez(tmp_path / "set.npz", **arrays)
@@ -169,7 +169,7 @@ def test_folders_without_pictures_and_other_files_are_refused(tmp_path):
 def test_a_part_holds_its_rows(class_folders):
     images = load_images(class_folders)
     images.split[::2] = 2
-    part = images.part("test")
+    part = images.subset("test")
     assert len(part) == 10
     np.testing.assert_array_equal(part.images, images.images[::2])
     assert list(part.sources) == list(images.sources)[::2]

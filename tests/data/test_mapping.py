@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinysight.data import cache
-from tinysight.data.cache import create_array, let_go, open_array, row_slices, select_rows
+from tinysight.data.cache import create_array, open_array, release_pages, row_slices, select_rows
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def test_slices_cover_all_rows_and_are_small(monkeypatch):
 def test_what_was_let_go_is_still_there(mapped):
     view = mapped[5:10][::2]
     before = view.copy()
-    let_go(view)
+    release_pages(view)
     np.testing.assert_array_equal(view, before)
-    let_go(np.zeros(3, np.uint8))  # not mapped: nothing to do
+    release_pages(np.zeros(3, np.uint8))  # not mapped: nothing to do
 
 
 def test_pages_let_go_leave_this_processs_memory(tmp_path):
@@ -63,7 +63,7 @@ def test_pages_let_go_leave_this_processs_memory(tmp_path):
     array = create_array(tmp_path / "large", (2**26,))
     array[::4096] = 1
     assert _resident_file_pages() - resident > 2**25
-    let_go(array)
+    release_pages(array)
     assert _resident_file_pages() - resident < 2**24
 
 

@@ -47,7 +47,7 @@ def test_outliers_make_the_network_doubt_what_it_has_never_seen(digits, plain):
 def test_label_smoothing_makes_the_network_less_sure(digits, monkeypatch):
     monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     plain, smoothed = train(digits, SMALL), train(digits, replace(SMALL, label_smoothing=0.2))
-    images = plain.images.part("test").images
+    images = plain.images.subset("test").images
     sure, unsure = (training.classifier.probabilities(images).max(axis=1).mean() for training in (plain, smoothed))
     assert unsure < sure - 0.03
 
@@ -61,7 +61,7 @@ def test_input_dropout_blackens_pixels_while_training_only(digits, plain):
 def test_adversarial_training_steadies_predictions_near_images(digits, plain):
     """The change of the prediction, as a divergence, in the direction of the loss's gradient."""
     steadied = train(digits, replace(SMALL, adversarial=0.05))
-    images = plain.images.part("test").images[:200]
+    images = plain.images.subset("test").images[:200]
     assert divergence_nearby(steadied.model, images) < 0.7 * divergence_nearby(plain.model, images)
 
 
@@ -93,14 +93,14 @@ def test_batch_normalization_trains_well_and_is_folded_into_the_same_network(dig
     assert normalized.model.count_params() == plain.model.count_params()
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in normalized.model.layers)
     assert normalized.history[-1].validation_accuracy > plain.history[-1].validation_accuracy - 0.02
-    validation = normalized.images.part("validation")
+    validation = normalized.images.subset("validation")
     predicted = normalized.classifier.probabilities(validation.images).argmax(axis=1)
     assert normalized.history[-1].validation_accuracy == pytest.approx(np.mean(predicted == validation.labels))
 
 
 def test_batch_normalization_and_adversarial_training_go_together(digits, plain):
     both = train(digits, replace(SMALL, batch_norm=True, adversarial=0.05))
-    images = plain.images.part("test").images[:200]
+    images = plain.images.subset("test").images[:200]
     alone = train(digits, replace(SMALL, batch_norm=True))
     assert divergence_nearby(both.model, images) < 0.7 * divergence_nearby(alone.model, images)
 
@@ -122,6 +122,6 @@ def test_a_folded_network_gives_what_the_normalized_one_gave(digits):
 def test_augmentation_changes_what_is_trained_on_not_what_is_scored(digits, plain):
     augmented = train(digits, replace(SMALL, augment="strangers"))
     assert augmented.history[-1].train_loss > plain.history[-1].train_loss
-    validation = augmented.images.part("validation")
+    validation = augmented.images.subset("validation")
     predicted = augmented.classifier.probabilities(validation.images).argmax(axis=1)
     assert augmented.history[-1].validation_accuracy == pytest.approx(np.mean(predicted == validation.labels))

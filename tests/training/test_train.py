@@ -59,7 +59,7 @@ def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypat
     calibrated = train(digits, SMALL)
     monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     plain = train(digits, SMALL)
-    validation, test = plain.images.part("validation"), plain.images.part("test").images
+    validation, test = plain.images.subset("validation"), plain.images.subset("test").images
     losses = [
         keras.losses.sparse_categorical_crossentropy(
             validation.labels, training.classifier.probabilities(validation.images)
@@ -72,7 +72,7 @@ def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypat
 
 
 def test_the_threshold_rejects_two_in_a_hundred_of_the_validation_images(trained):
-    images = trained.images.part("validation").images
+    images = trained.images.subset("validation").images
     best = trained.classifier.probabilities(images).max(axis=1)
     assert 0 < (best < trained.classifier.reject_below).mean() <= 0.03
 
@@ -81,7 +81,7 @@ def test_scores_are_those_of_the_model_in_inference_mode(digits, monkeypatch):
     monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     settings = replace(SMALL, dropout=0.5, epochs=1)
     training = train(digits, settings)
-    validation = training.images.part("validation")
+    validation = training.images.subset("validation")
     loss, accuracy = training.model.evaluate(
         validation.images / 255, keras.utils.to_categorical(validation.labels, 10), verbose=0
     )
@@ -110,7 +110,7 @@ def test_the_epoch_kept_is_the_latest_within_a_standard_error_of_the_best(digits
     accuracies = [epoch.validation_accuracy for epoch in training.history]
     bound = max(accuracies) - standard_error(max(accuracies), len(training.images.indices("validation")))
     assert training.best_epoch == max(epoch.epoch for epoch in training.history if epoch.validation_accuracy >= bound)
-    validation = training.images.part("validation")
+    validation = training.images.subset("validation")
     predicted = training.classifier.probabilities(validation.images).argmax(axis=1)
     assert np.mean(predicted == validation.labels) == pytest.approx(accuracies[training.best_epoch - 1])
 
@@ -178,7 +178,7 @@ def test_accurate_is_better_than_fast_where_images_are_few(digits):
 @pytest.mark.parametrize("seed", range(2))
 def test_the_fast_recipe_reads_98_percent_of_mnists_test_images(data_folder, seed):
     training = train(load_images("mnist"), TrainingSettings(seed=seed))
-    test = training.images.part("test")
+    test = training.images.subset("test")
     predicted = training.classifier.probabilities(test.images).argmax(axis=1)
     assert np.mean(predicted == test.labels) >= 0.98
     parity = training.classifier.metadata["parity"]

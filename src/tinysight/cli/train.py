@@ -121,7 +121,7 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     from ..evaluation import evaluate as score
     from ..run_folder import save_run
 
-    evaluation = score(training.classifier, images.part("test"), probabilities=training.test_probabilities)
+    evaluation = score(training.classifier, images.subset("test"), probabilities=training.test_probabilities)
     save_run(training, evaluation, folder, overwrite)
     console.show_training(training)
     console.show_accuracy(evaluation)

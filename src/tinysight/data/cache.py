@@ -136,8 +136,8 @@ def select_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np
         copy = create_array(file, shape)  # type: ignore[arg-type]
     for part in row_slices(copy):
         copy[part] = array[rows[part]]
-        let_go(array)
-        let_go(copy)
+        release_pages(array)
+        release_pages(copy)
     return copy
 
 
@@ -149,7 +149,7 @@ def row_slices(array: NDArray[np.generic]) -> Iterator[slice]:
         yield slice(start, min(start + size, len(array)))
 
 
-def let_go(array: NDArray[np.uint8]) -> None:
+def release_pages(array: NDArray[np.uint8]) -> None:
     """Take a mapped array's pages out of this process's memory; they stay in their file.
 
     Without it, everything that was ever read of a file would count as memory in use.

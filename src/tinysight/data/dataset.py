@@ -90,7 +90,7 @@ class ImageSet:
         """Return the positions of the images of one of `SPLITS`."""
         return np.flatnonzero(self.split == SPLITS.index(split))
 
-    def part(self, split: str) -> "ImageSet":
+    def subset(self, split: str) -> "ImageSet":
         """Return the images of one split as a set of their own."""
         return self.rows(self.indices(split))
 

@@ -18,7 +18,7 @@ from ..preprocessing.framing import Framing, frame_pictures
 from ..preprocessing.ink import frame_bitmap
 from . import cache
 from .arrays import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
-from .cache import let_go, row_slices
+from .cache import release_pages, row_slices
 from .dataset import SPLITS, ImageSet, RowSources
 from .downloads import NAMED_SETS, Progress, check_content, find_named_set
 from .image_folder import decode_files, list_picture_files
@@ -119,8 +119,8 @@ def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
                 brought = _framed(part.images[rows], framing, source.is_placed)
                 images[start : start + len(brought)] = brought
                 start += len(brought)
-                let_go(part.images)
-                let_go(images)
+                release_pages(part.images)
+                release_pages(images)
         split = np.concatenate([np.full(len(part.images), SPLITS.index(part.split), np.uint8) for part in parts])
         _store(folder, labels, split, class_names, framing, [[part.source, len(part.images)] for part in parts])
 
@@ -212,7 +212,7 @@ def _store(
     for part in row_slices(images):
         digests = b"".join(sha256(image).digest() for image in images[part])
         hashes[part] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
-        let_go(images)
+        release_pages(images)
     np.save(folder / "labels.npy", labels)
     np.save(folder / "split.npy", split)
     np.save(folder / "hashes.npy", hashes)

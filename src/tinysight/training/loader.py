@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.cache import MAX_BYTES_IN_MEMORY, let_go
+from ..data.cache import MAX_BYTES_IN_MEMORY, release_pages
 from ..data.dataset import ImageSet
 
 BLOCK_ROWS = 256  # neighbours on the disk that are read together: 200 kB of MNIST
@@ -65,5 +65,5 @@ class ShuffledChunks:
 def read_rows(images: ImageSet, rows: NDArray[np.int64]) -> Chunk:
     """Copy some rows of a set, in rising order, into memory, and let go of what was mapped for it."""
     chunk = Chunk(images.images[rows], images.labels[rows].astype(np.int32))
-    let_go(images.images)
+    release_pages(images.images)
     return chunk
