@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from ..data.named_sets import NAMES
 from ..errors import SettingsError, check_number
 from ..preprocessing import MAX_IMAGE_SIDE
 from ..training.settings import APIS, DROPOUT_POSITIONS
 
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
-DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="digits, mnist, fashion-mnist, or a path.")]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
 ClassifierArgument = Annotated[Path, typer.Argument(metavar="CLASSIFIER", help="A model.onnx that train wrote.")]
 ApiOption = Annotated[str, typer.Option(help=f"How the network is written: {' or '.join(APIS)}.")]
 HiddenOption = Annotated[str, typer.Option(help="Widths of the hidden layers.")]

@@ -82,8 +82,8 @@ def train(
 ) -> int:
     """Train a classifier on labelled images.
 
-    DATA is digits (in scikit-learn, no download), mnist or fashion-mnist (downloaded once), a folder with IDX files,
-    an .npz with x_train and y_train, or a folder with one folder of pictures for each class.
+    DATA is a named set (digits comes with scikit-learn, others are downloaded once), a folder with IDX files, an .npz
+    with x_train and y_train, or a folder with one folder of pictures for each class.
     """
     settings = TrainingSettings(
         recipe=recipe, api=api, hidden=parse_hidden(hidden), dropout=dropout, dropout_position=dropout_position,
