@@ -86,15 +86,18 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
     check_output(folder, overwrite)
     new_folders = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
+        # Create the folder, and remove what a killed program has left in it
         folder.mkdir(parents=True, exist_ok=True)
         if overwrite:
             for unfinished in _unfinished_folders(folder):
                 shutil.rmtree(unfinished)
+        # Write all files, then move them to their places
         with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as temporary:
             _write_files(training, evaluation, Path(temporary))
             for name in FILES:
                 (Path(temporary) / name).replace(folder / name)
     except BaseException as error:
+        # Leave no folder that was not there before
         with contextlib.suppress(OSError):  # a folder that is not empty stays
             for place in new_folders:
                 place.rmdir()

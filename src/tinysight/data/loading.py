@@ -54,11 +54,13 @@ def load_images(
         DataError: There is no such set, or it cannot be read.
     """
     name, path = str(source), Path(source)
+    # A named set
     if name == "digits":
         class_names = tuple("0123456789")
         arrays = ArraySource(name, framing or "ink", ("digits",), lambda: [_read_digits()], class_names, is_framed=True)
     elif name in NAMED_SETS:
         arrays = _named_source(name, framing, progress)
+    # A file
     elif not path.exists():
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -67,6 +69,7 @@ def load_images(
         arrays = ArraySource(name, framing or "whole", cache.file_fingerprint(path), lambda: read_npz(path))
     elif not path.is_dir():
         raise DataError(f"{name}: is a file; expected a folder, an .npz archive, or one of: {', '.join(NAMES)}")
+    # A folder
     elif idx_files := find_idx_files(path):
         key = [cache.file_fingerprint(file) for pair in idx_files.values() for file in pair.values()]
         arrays = ArraySource(name, framing or "whole", key, lambda: read_idx_files(idx_files, name))
