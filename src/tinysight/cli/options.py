@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ..data.named_sets import NAMES
 from ..errors import SettingsError, check_number
 from ..preprocessing import MAX_IMAGE_SIDE
 from ..training.settings import TrainingSettings
 
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
 PANELS = ("Common", "Data", "Network", "Training", "Augmentation", "Output")  # of `tinysight train --help`, in order
-DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="digits, mnist, fashion-mnist, or a path.")]
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
 ClassifierArgument = Annotated[Path, typer.Argument(metavar="CLASSIFIER", help="A model.onnx that train wrote.")]
 
 

@@ -60,8 +60,8 @@ def train(
 ) -> int:
     """Train a classifier on labelled images.
 
-    DATA is digits (in scikit-learn, no download), mnist or fashion-mnist (downloaded once), a folder with IDX files,
-    an .npz with x_train and y_train, or a folder with one folder of pictures for each class.
+    DATA is a named set (digits comes with scikit-learn, others are downloaded once), a folder with IDX files, an .npz
+    with x_train and y_train, or a folder with one folder of pictures for each class.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_size(image_size)
