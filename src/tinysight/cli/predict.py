@@ -47,8 +47,8 @@ def predict(
         for outcome in outcomes:
             if outcome.num_predicted:
                 console.print_predictions(outcome.finished, is_first=not done)
-            for _, error in outcome.failures:
-                console.complain(str(error))
+            for _, message in outcome.failures:
+                console.complain(message)
             if progress:
                 total = total if done or failed else count_sources(names)
                 progress("predicting", done + failed + outcome.num_predicted + len(outcome.failures), total)
