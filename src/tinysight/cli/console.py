@@ -1,4 +1,7 @@
-"""Shows results to people in a terminal, or as plain lines where output is piped; does not compute any."""
+"""Output on the terminal: tables, progress bars, and predictions as table, JSON or CSV.
+
+`prediction_lines` also runs in the processes that predict. They send finished text; the first process only prints it.
+"""
 
 import contextlib
 import csv
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from ..preprocessing.framing import Framed
     from ..training.train import EpochResult, Training
 
-MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
+MAX_CLASSES_IN_MATRIX = 20  # a wider matrix does not fit a terminal; the report shows up to 40 classes
 PREDICTION_FORMATS = ("table", "json", "csv")
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
@@ -33,8 +36,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    """Return a text with its control characters written out: a stranger's file name must not steer a terminal."""
-    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # nearly always; ten times as fast
+    """Return a text with control characters escaped, so that a file's name cannot send commands to the terminal."""
+    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # the test is ten times as fast
 
 
 def say(text: str, style: str = "") -> None:
@@ -43,12 +46,12 @@ def say(text: str, style: str = "") -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line about what did not go as it should, on standard error."""
+    """Print a warning on standard error."""
     err.print(Text(f"warning: {printable(text)}", "yellow"))
 
 
 def complain(message: str) -> None:
-    """Print why something failed, as one line on standard error."""
+    """Print an error as one line on standard error."""
     print(f"tinysight: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 
@@ -59,9 +62,9 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator["ReportProgress | None"]:
-    """Give a function that shows how far reading or downloading is, or None where nobody watches.
+    """Yield a function that shows progress on a terminal, or None where standard error is not one.
 
-    Results that go to the same terminal appear above the bar; those that go elsewhere are left alone.
+    Results printed to the same terminal appear above the bar.
     """
     if not err.is_terminal:
         yield None
@@ -76,7 +79,7 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
     def report(what: str, done: int, total: int) -> None:
         if what not in tasks:
             tasks[what] = bar.add_task(what, total=total or None)
-            bar.start()  # not before: its thread shall not be there yet where processes are started
+            bar.start()  # not earlier: it starts a thread, and processes are forked before that
         bar.update(tasks[what], completed=done)
 
     try:
@@ -86,7 +89,7 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
 
 
 def show_left_out(images: "ImageSet") -> None:
-    """Say, on standard error, what was left out of a set."""
+    """Print on standard error what was left out of an image set."""
     for line in images.unreadable:
         warn(f"left out: {line}")
     for line in images.skipped:
@@ -94,7 +97,7 @@ def show_left_out(images: "ImageSet") -> None:
 
 
 def show_images(images: "ImageSet") -> None:
-    """Say what was loaded, and what was left out of it."""
+    """Print what was loaded, and what was left out of it."""
     show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
@@ -102,7 +105,7 @@ def show_images(images: "ImageSet") -> None:
 
 
 def show_split(images: "ImageSet") -> None:
-    """Say how many images train, validate and test."""
+    """Print the number of training, validation and test images."""
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
     say(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if counts["unused"]:
@@ -111,7 +114,7 @@ def show_split(images: "ImageSet") -> None:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show on a terminal that something is going on."""
+    """Show a spinner on a terminal."""
     with err.status(what) if err.is_terminal else contextlib.nullcontext():
         yield
 
@@ -134,7 +137,7 @@ class EpochLines:
 
 
 def show_accuracy(evaluation: "Evaluation") -> None:
-    """Print the figure that matters, with its interval."""
+    """Print the accuracy with its interval."""
     low, high = (percent(bound) for bound in evaluation.accuracy_interval)
     figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
     say(
@@ -147,31 +150,31 @@ def show_accuracy(evaluation: "Evaluation") -> None:
 
 
 def show_training(training: "Training") -> None:
-    """Say how a training ended, where it was not with its last epoch."""
+    """Print how a training ended, where it did not end with its last epoch."""
     if training.was_stopped:
-        warn(f"stopped after epoch {len(training.history)} of {training.settings.epochs}, as asked")
+        warn(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
     if training.best_epoch != len(training.history):
         say(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
 
 
 def show_files(folder: Path) -> None:
-    """List what a run has written."""
+    """List the files that a training has written."""
     say(f"\nwrote {folder}/")
     what = {
         "model.onnx": "the classifier",
-        "model.keras": "the same network for Keras",
-        "report.html": "figures, plots, mistakes",
-        "evaluation.json": "the same figures for programs",
+        "model.keras": "the same network as a Keras model",
+        "report.html": "accuracy, plots, mistakes",
+        "evaluation.json": "the same figures as JSON",
         "history.csv": "scores of each epoch",
-        "splits.csv": "where each image went",
-        "settings.json": "how to do it again",
+        "splits.csv": "the split of each image",
+        "settings.json": "every setting, to repeat the training",
     }
     for name, description in what.items():
         say(f"  {folder / name}  ({description})")
 
 
 def show_next(*commands: str) -> None:
-    """Suggest what to do now."""
+    """Print the commands to run next."""
     say("\nnext:")
     for command in commands:
         say(f"  {command}", "bold")
@@ -190,7 +193,7 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     say("")
     _print_table(table)
     if len(evaluation.class_names) <= MAX_CLASSES_IN_MATRIX:
-        say("\nrows: true class, columns: taken for", "dim")
+        say("\nrows: true class, columns: predicted class", "dim")
         matrix = Table("", box=None, pad_edge=False, header_style="dim")
         for class_name in evaluation.class_names:
             matrix.add_column(Text(class_name), justify="right")
@@ -203,8 +206,8 @@ class PredictionLines(NamedTuple):
     """Predictions as text.
 
     Attributes:
-        header: What stands above all of them, once.
-        pairs: What goes to standard error and then to standard output, one pair after the other.
+        header: Header of the whole output; printed once.
+        pairs: Text for standard error and text for standard output, printed in turn.
     """
 
     header: str
@@ -214,14 +217,14 @@ class PredictionLines(NamedTuple):
 def prediction_lines(
     predictions: "Sequence[Prediction]", framed: "Sequence[Framed]", output_format: str, reject: bool, show: bool
 ) -> PredictionLines:
-    """Write predictions: as a table for people, as one JSON object a line, or as CSV.
+    """Format predictions as a table, as one JSON object a line, or as CSV.
 
     Args:
-        predictions: Some predictions, at least one.
-        framed: The pictures as the network sees them.
+        predictions: One prediction or more.
+        framed: The pictures as the classifier's input.
         output_format: One of `PREDICTION_FORMATS`.
-        reject: Whether a table says ``none`` where a prediction is to be rejected.
-        show: Whether each picture is drawn, on standard error where that is not part of a table.
+        reject: Whether a table shows ``none`` instead of a rejected class.
+        show: Whether each picture is drawn as text; beside JSON and CSV on standard error.
     """
     if output_format == "table" and out.is_terminal and not show:
         return PredictionLines("", [("", _as_table(predictions, reject))])
@@ -237,13 +240,13 @@ def prediction_lines(
 
 
 def print_predictions(lines: PredictionLines, is_first: bool) -> None:
-    """Print what `prediction_lines` wrote, its header where it is the first."""
+    """Print what `prediction_lines` returned, with the header where it is the first."""
     if is_first:
         sys.stdout.write(lines.header)
-    for for_people, line in lines.pairs:
-        if for_people:
+    for drawing, line in lines.pairs:
+        if drawing:
             sys.stdout.flush()
-            sys.stderr.write(for_people)
+            sys.stderr.write(drawing)
             sys.stderr.flush()
         sys.stdout.write(line)
     sys.stdout.flush()
@@ -254,7 +257,7 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
     table.add_column("picture", overflow="fold", min_width=20)
     table.add_column("class", no_wrap=True)
     table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("then", style="dim")
+    table.add_column("next", style="dim")
     table.add_column("note", style="dim")
     for prediction in predictions:
         table.add_row(*(Text(printable(cell)) for cell in (prediction.source, *_cells(prediction, reject))))
@@ -264,7 +267,7 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
 
 
 def _drawn(pixels: "NDArray[np.uint8]", console: Console) -> str:
-    """Draw pixels as half blocks, two rows a line: in grey or colour where the terminal can, else as letters."""
+    """Draw pixels as text, two rows a line: coloured half blocks where the terminal can, else ASCII characters."""
     levels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
     text = Text()
     for top in range(0, len(levels), 2):
@@ -312,6 +315,6 @@ def _csv_line(values: Sequence[str | float]) -> str:
 
 
 def _print_table(table: Table) -> None:
-    """Print a table at its own width: a pipe has none, and lines broken at 80 columns serve nobody."""
+    """Print a table; in a pipe, lines are not wrapped at 80 columns."""
     width = None if out.is_terminal else 10_000
     out.print(table, soft_wrap=False, width=width)
