@@ -12,7 +12,7 @@ from tinysight.serving.app import Service
 def test_the_document_names_every_route_and_what_it_refuses(service, model_path):
     with service.client() as client:
         document = client.get("/openapi.json").json()
-    inside = Service(Classifier.load(model_path), "digits", has_lines=False)
+    inside = Service(Classifier.load(model_path), "digits", is_logging=False)
     inside.close()
     assert document == inside.api.openapi()
     assert set(document["paths"]) >= {"/", "/predict", "/classifier", "/metrics", "/v2", "/v2/models/{model}/infer"}

@@ -196,7 +196,7 @@ def test_a_key_protects_all_but_the_page_and_health(model_path, tmp_path, pictur
             assert client.get(path).status_code == 200
         for path in ("/classifier", "/metrics", "/openapi.json", "/v2", "/v2/models/digits", "/nothing"):
             response = client.get(path)
-            assert_refused(response, 401, "a key is needed")
+            assert_refused(response, 401, "an API key is needed", "Authorization: Bearer KEY")
             assert response.headers["www-authenticate"] == "Bearer"
         for given in ("Bearer wrong", "Basic sesame-open", "sesame-open", "Bearer sesame-open2", "Bearer ü"):
             headers = {"Authorization": given.encode("latin-1")}
@@ -326,7 +326,7 @@ def test_while_no_namer_can_be_started_that_is_told_and_tried_again(classifier, 
             assert await status("/v2/health/ready") == await status("/v2/models/digits/ready") == 200
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    service = Service(classifier, "digits", has_lines=False)
+    service = Service(classifier, "digits", is_logging=False)
     try:
         asyncio.run(ask())
     finally:
