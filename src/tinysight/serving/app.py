@@ -172,7 +172,7 @@ def page_routes() -> APIRouter:
     @router.get(
         "/page/{file}",
         response_class=Response,
-        responses={200: _file_response("*/*"), **error_responses(400, 403, 404, 421)},
+        responses={200: _file_response("*/*"), **error_responses(400, 403, 404, 421, 422)},
     )
     async def show_file(file: str) -> Response:
         """Return a file of the drawing page."""

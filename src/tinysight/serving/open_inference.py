@@ -3,10 +3,10 @@
 Source: the REST part of the protocol, https://github.com/kserve/open-inference-protocol.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -114,6 +114,12 @@ class InferenceResponse(BaseModel):
     outputs: list[ResponseOutput]
 
 
+def _only(value: str) -> WithJsonSchema:
+    """Have the OpenAPI document say that a parameter has this value only; any other gets 404."""
+    return WithJsonSchema({"type": "string", "enum": [value]})
+
+
+Version = Annotated[str, _only(VERSION)]
 BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 REQUEST_BODY = {
     "requestBody": {
@@ -123,7 +129,7 @@ REQUEST_BODY = {
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": InferenceResponse, "content": BINARY},
-    **error_responses(400, 401, 403, 404, 408, 413, 415, 421, 429, 503),
+    **error_responses(400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 503),
 }
 
 
@@ -143,7 +149,7 @@ def inference_routes(
         openapi_extra=REQUEST_BODY,
         operation_id="infer_version",
     )
-    async def infer(request: Request, model: str, version: str = VERSION) -> Response:
+    async def infer(request: Request, model: Annotated[str, _only(name)], version: Version = VERSION) -> Response:
         """Return the probability of each class for images of the network's input size."""
         _check_model(name, model, version)
         with await bodies.read(request) as body:
@@ -186,7 +192,7 @@ def _add_model_routes(router: APIRouter, classifier: Classifier, name: str, queu
         "inputs": [{"name": INPUT, "datatype": UINT8, "shape": shape}],
         "outputs": [{"name": OUTPUT, "datatype": FP32, "shape": [-1, len(classifier.class_names)]}],
     }
-    errors = error_responses(400, 401, 403, 404, 421)
+    errors = error_responses(400, 401, 403, 404, 421, 422)
 
     @router.get("/models/{model}", responses={200: {"model": ModelMetadata}, **errors})
     @router.get(
@@ -194,7 +200,7 @@ def _add_model_routes(router: APIRouter, classifier: Classifier, name: str, queu
         responses={200: {"model": ModelMetadata}, **errors},
         operation_id="show_model_version",
     )
-    async def show_model(model: str, version: str = VERSION) -> JSONResponse:
+    async def show_model(model: Annotated[str, _only(name)], version: Version = VERSION) -> JSONResponse:
         """Return the model's input and output."""
         _check_model(name, model, version)
         return JSONResponse(metadata)
@@ -205,7 +211,9 @@ def _add_model_routes(router: APIRouter, classifier: Classifier, name: str, queu
         responses={**_readiness(ModelReady), **errors},
         operation_id="show_whether_model_version_is_ready",
     )
-    async def show_whether_model_is_ready(model: str, version: str = VERSION) -> JSONResponse:
+    async def show_whether_model_is_ready(
+        model: Annotated[str, _only(name)], version: Version = VERSION
+    ) -> JSONResponse:
         """Return whether the model can answer inference requests."""
         _check_model(name, model, version)
         return _readiness_response({"name": name}, queue.is_ready)
