@@ -2,6 +2,10 @@
 
 import sys
 
+from typer.main import get_command
+
+from tinysight.cli.app import app
+
 
 def test_a_port_in_use_and_wrong_options_are_errors_of_one_line(tinysight, service, model_path, monkeypatch):
     status, _, error = tinysight("serve", model_path, "--port", service.port)
@@ -33,3 +37,14 @@ def test_a_missing_extra_says_what_to_install(tinysight, model_path, monkeypatch
     status, _, error = tinysight("serve", model_path)
     assert status == 1
     assert "pip install 'tinysight[serve]'" in error
+
+
+def test_the_help_groups_the_options_and_explains_each_in_a_sentence(tinysight):
+    status, printed, _ = tinysight("serve", "--help")
+    assert status == 0
+    for panel in ("Server", "Access", "Limits"):
+        assert f"─ {panel} ─" in printed
+    options = get_command(app).commands["serve"].params
+    assert len(options) > 10
+    for option in options:
+        assert option.help.endswith("."), option.name

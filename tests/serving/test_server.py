@@ -55,7 +55,7 @@ def test_signals_stop_the_service(model_path, tmp_path, number, status):
 
 @pytest.mark.slow
 def test_requests_before_a_stop_are_answered(model_path, tmp_path, pictures):
-    """Each of sixteen clients is answered to its last request; none is cut off after it has asked."""
+    """Each of sixteen clients gets a response to its last request; no connection is closed after a request was sent."""
     answered, lost, is_over = [], [], threading.Event()
 
     def ask():
