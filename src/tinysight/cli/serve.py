@@ -22,46 +22,58 @@ def _option(panel: str, help_text: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, help=help_text, rich_help_panel=panel, **settings)
 
 
+ServedClassifierArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CLASSIFIER]",
+        help="A model.onnx written by train. Without it, the built-in digit classifier is served.",
+    ),
+]
+HostOption = Annotated[
+    str, _option("Server", "Address to listen on. 0.0.0.0 listens on all addresses of this machine.")
+]
+PortOption = Annotated[int, _option("Server", "Port to listen on. 0 chooses a free one.")]
+NameOption = Annotated[
+    str | None,
+    _option("Server", "Name of the classifier in paths and responses. By default it comes from the file's path."),
+]
+LogOption = Annotated[
+    bool, _option("Server", "Log each request as a line of JSON on standard error.", "--log/--no-log")
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    _option("Access", "Host name by which clients may call the service. Repeat the option for several names."),
+]
+ApiKeyOption = Annotated[
+    str | None,
+    _option(
+        "Access",
+        "Key that clients must send. Better set the environment variable: other users see a command's options.",
+        envvar=API_KEY_VARIABLE,
+    ),
+]
+NoApiKeyOption = Annotated[
+    bool, _option("Access", "Answer without a key, also on an address that others can reach.", "--no-api-key")
+]
+MaxBodyOption = Annotated[float, _option("Limits", "Largest body of a request, in MiB. Larger ones get 413.")]
+MaxPixelsOption = Annotated[float, _option("Limits", "Largest picture, in megapixels. Larger ones get 422.")]
+MaxWaitingOption = Annotated[
+    int, _option("Limits", "Number of pictures that may wait to be predicted. Further ones get 429.")
+]
+
+
 def serve(
-    classifier: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[CLASSIFIER]",
-            help="A model.onnx written by train. Without it, the built-in digit classifier is served.",
-        ),
-    ] = None,
-    host: Annotated[
-        str, _option("Server", "Address to listen on. 0.0.0.0 listens on all addresses of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[int, _option("Server", "Port to listen on. 0 chooses a free one.")] = 8000,
-    name: Annotated[
-        str | None,
-        _option("Server", "Name of the classifier in paths and responses. By default it comes from the file's path."),
-    ] = None,
-    log: Annotated[
-        bool,
-        _option("Server", "Log each request as a line of JSON on standard error.", "--log/--no-log"),
-    ] = True,
-    allow_host: Annotated[
-        list[str] | None,
-        _option("Access", "Host name by which clients may call the service. Repeat the option for several names."),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        _option(
-            "Access",
-            "Key that clients must send. Better set the environment variable: other users see a command's options.",
-            envvar=API_KEY_VARIABLE,
-        ),
-    ] = None,
-    no_api_key: Annotated[
-        bool, _option("Access", "Answer without a key, also on an address that others can reach.", "--no-api-key")
-    ] = False,
-    max_body: Annotated[float, _option("Limits", "Largest body of a request, in MiB. Larger ones get 413.")] = 16.0,
-    max_pixels: Annotated[float, _option("Limits", "Largest picture, in megapixels. Larger ones get 422.")] = 16.0,
-    max_waiting: Annotated[
-        int, _option("Limits", "Number of pictures that may wait to be predicted. Further ones get 429.")
-    ] = 256,
+    classifier: ServedClassifierArgument = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    name: NameOption = None,
+    log: LogOption = True,
+    allow_host: AllowHostOption = None,
+    api_key: ApiKeyOption = None,
+    no_api_key: NoApiKeyOption = False,
+    max_body: MaxBodyOption = 16.0,
+    max_pixels: MaxPixelsOption = 16.0,
+    max_waiting: MaxWaitingOption = 256,
 ) -> int:
     """Serve a classifier over HTTP: drawing page, predictions, Open Inference Protocol.
 
