@@ -31,7 +31,7 @@ STROKES = {
 @contextmanager
 def serving(classifier, key=""):
     """Serve a classifier and the page on a free port; gives where as `url`, and what was posted as `bodies`."""
-    service = Service(classifier, "digits", key=key, has_lines=False)
+    service = Service(classifier, "digits", api_key=key, is_logging=False)
     running = SimpleNamespace(bodies=[], key=key)
     service.application = keep_bodies(service.application, running.bodies)
     limits = Limits()

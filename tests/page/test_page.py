@@ -251,7 +251,8 @@ def test_a_key_is_asked_for_and_kept_in_memory_only(visit, classifier):
     with serving(classifier, key="sesame") as server:
         page = visit(server.url, ignore="401")
         page.wait_for_selector("#key", state="visible")
-        assert page.locator("#trouble").inner_text() == "a key is needed"
+        message = "an API key is needed; programs send it in the header Authorization: Bearer KEY"
+        assert page.locator("#trouble").inner_text() == message
         page.keyboard.type("sesame")
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.getElementById('page').dataset.answered")
