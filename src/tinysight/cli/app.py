@@ -60,18 +60,20 @@ def _explain(error: Exception) -> int:
     """Print an error as one line, and return the exit status that goes with it."""
     if isinstance(error, typer.TyperException):  # wrong usage, found in parsing
         if message := error.format_message():  # without any arguments Typer has printed the help
-            console.complain(message)
+            console.print_error(message)
         return WRONG_USAGE
     if isinstance(error, TinysightError):
-        console.complain(str(error))
+        console.print_error(str(error))
         return WRONG_USAGE if isinstance(error, SettingsError) else FAILED
     if isinstance(error, OSError):
-        console.complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        console.print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
         return FAILED
     if isinstance(error, MemoryError):
-        console.complain("out of memory; use fewer or smaller images")
+        console.print_error("out of memory; use fewer or smaller images")
         return FAILED
-    console.complain(f"unexpected {type(error).__name__}: {error}; 'tinysight --debug …' shows where; please report it")
+    console.print_error(
+        f"unexpected {type(error).__name__}: {error}; 'tinysight --debug …' shows where; please report it"
+    )
     return FAILED
 
 

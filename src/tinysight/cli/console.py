@@ -40,17 +40,17 @@ def printable(text: str) -> str:
     return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # the test is ten times as fast
 
 
-def say(text: str, style: str = "") -> None:
+def print_line(text: str, style: str = "") -> None:
     """Print a line of the result."""
     out.print(Text("\n".join(map(printable, text.split("\n"))), style))
 
 
-def warn(text: str) -> None:
+def print_warning(text: str) -> None:
     """Print a warning on standard error."""
     err.print(Text(f"warning: {printable(text)}", "yellow"))
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
     print(f"tinysight: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
@@ -91,7 +91,7 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
 def show_left_out(images: "ImageSet") -> None:
     """Print on standard error what was left out of an image set."""
     for line in images.unreadable:
-        warn(f"left out: {line}")
+        print_warning(f"left out: {line}")
     for line in images.skipped:
         err.print(Text(f"note: {line}", "dim"))
 
@@ -101,15 +101,17 @@ def show_images(images: "ImageSet") -> None:
     show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
-    say(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+    print_line(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
 
 
 def show_split(images: "ImageSet") -> None:
     """Print the number of training, validation and test images."""
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
-    say(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
+    print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if counts["unused"]:
-        warn(f"{counts['unused']:,} training images are left out: test or validation images have the same pixels")
+        print_warning(
+            f"{counts['unused']:,} training images are left out: test or validation images have the same pixels"
+        )
 
 
 @contextmanager
@@ -128,9 +130,9 @@ class EpochLines:
     def __call__(self, result: "EpochResult") -> None:
         """Print the line of one epoch."""
         if not self._has_header:
-            say("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
+            print_line("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
             self._has_header = True
-        say(
+        print_line(
             f"{result.epoch:5d} {percent(result.train_accuracy):>20} {result.train_loss:7.4f} "
             f"{percent(result.validation_accuracy):>22} {result.validation_loss:7.4f} {result.seconds:9.1f}"
         )
@@ -140,26 +142,26 @@ def show_accuracy(evaluation: "Evaluation") -> None:
     """Print the accuracy with its interval."""
     low, high = (percent(bound) for bound in evaluation.accuracy_interval)
     figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
-    say(
+    print_line(
         f"{figure} {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
         f"{evaluation.num_images:,} images (95 % interval {low} to {high})",
         "bold",
     )
     for note in evaluation.notes:
-        say(f"note: {note}", "dim")
+        print_line(f"note: {note}", "dim")
 
 
 def show_training(training: "Training") -> None:
     """Print how a training ended, where it did not end with its last epoch."""
     if training.was_stopped:
-        warn(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
+        print_warning(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
     if training.best_epoch != len(training.history):
-        say(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
+        print_line(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
 
 
 def show_files(folder: Path) -> None:
     """List the files that a training has written."""
-    say(f"\nwrote {folder}/")
+    print_line(f"\nwrote {folder}/")
     what = {
         "model.onnx": "the classifier",
         "model.keras": "the same network as a Keras model",
@@ -170,14 +172,14 @@ def show_files(folder: Path) -> None:
         "settings.json": "every setting, to repeat the training",
     }
     for name, description in what.items():
-        say(f"  {folder / name}  ({description})")
+        print_line(f"  {folder / name}  ({description})")
 
 
 def show_next(*commands: str) -> None:
     """Print the commands to run next."""
-    say("\nnext:")
+    print_line("\nnext:")
     for command in commands:
-        say(f"  {command}", "bold")
+        print_line(f"  {command}", "bold")
 
 
 def show_evaluation(evaluation: "Evaluation") -> None:
@@ -190,10 +192,10 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         table.add_row(
             Text(row.class_name), f"{row.num_images:,}", percent(row.precision), percent(row.recall), percent(row.f1)
         )
-    say("")
+    print_line("")
     _print_table(table)
     if len(evaluation.class_names) <= MAX_CLASSES_IN_MATRIX:
-        say("\nrows: true class, columns: predicted class", "dim")
+        print_line("\nrows: true class, columns: predicted class", "dim")
         matrix = Table("", box=None, pad_edge=False, header_style="dim")
         for class_name in evaluation.class_names:
             matrix.add_column(Text(class_name), justify="right")

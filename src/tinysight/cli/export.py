@@ -43,7 +43,7 @@ def export(
 
     check_page_path(path, overwrite)
     page = export_page(Classifier.load(classifier) if classifier else Classifier.pretrained(), path, "", overwrite)
-    console.say(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
-    console.say(
+    console.print_line(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
+    console.print_line(
         f"its 8-bit weights give the classifier's own answer on {page.num_same} of {NUM_PROBES} random patterns"
     )

@@ -58,7 +58,7 @@ def predict(
             if outcome.num_predicted:
                 console.print_predictions(outcome.finished, is_first=not done)
             for _, message in outcome.failures:
-                console.complain(message)
+                console.print_error(message)
             if progress:
                 total = total if done or failed else count_sources(names)
                 progress("predicting", done + failed + outcome.num_predicted + len(outcome.failures), total)

@@ -104,9 +104,9 @@ def serve(
         allowed_hosts = (host, *(allow_host or ()))
         service = Service(loaded, name, limits=limits, api_key=key, allowed_hosts=allowed_hosts, is_logging=log)
         shown_host = f"[{host}]" if ":" in host else host
-        console.say(f"serving {name} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
+        console.print_line(f"serving {name} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
         if key and not api_key:
-            console.say(f"API key, generated for this run: {key}")
+            console.print_line(f"API key, generated for this run: {key}")
         stopped_by = run(service, listener, limits)
     return INTERRUPTED if stopped_by == signal.SIGINT else DONE
 
