@@ -5,7 +5,7 @@ import { asChannel, asGrey } from "./pixels.js";
 import { BILINEAR, resize, roundEven } from "./resizing.js";
 import { edgeOf, mean } from "./statistics.js";
 
-const ANEW = "framed anew: its ink was not light on dark, in MNIST's place";
+const ANEW = "re-centred: its ink was not light on dark and centred as in MNIST";
 
 // Returns {pixels, note, fault}: uint8 pixels, how they were framed, and why they cannot show a class.
 export function framePicture(picture, framing) {
