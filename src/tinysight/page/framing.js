@@ -1,8 +1,8 @@
 // Makes a picture of any size the network's input; does not know files, classes or weights. Follows pixels.py.
 
 import { frameInk } from "./ink.js";
-import { asChannel, asGrey } from "./pixels.js";
-import { BILINEAR, resize, roundEven } from "./resizing.js";
+import { asChannel, asGrey } from "./decode.js";
+import { BILINEAR, resize, roundEven } from "./resize.js";
 import { edgeOf, mean } from "./statistics.js";
 
 const ANEW = "re-centred: its ink was not light on dark and centred as in MNIST";

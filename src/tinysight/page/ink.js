@@ -3,7 +3,7 @@
 // Follows Tinysight's ink.py function by function, with the same names and figures; the reasons are told there.
 
 import { findCharacter } from "./components.js";
-import { BICUBIC, reduce, resize, roundEven } from "./resizing.js";
+import { BICUBIC, reduce, resize, roundEven } from "./resize.js";
 import { centreOfMass, edgeOf, mean, median, percentile, solve, sum } from "./statistics.js";
 
 const BOX_SHARE = 20 / 28;

@@ -2,7 +2,7 @@
 
 import { framePicture } from "./framing.js";
 import { Network } from "./network.js";
-import { readPicture } from "./pixels.js";
+import { readPicture } from "./decode.js";
 
 export class LocalClassifier {
   // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, name and layers.

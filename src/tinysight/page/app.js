@@ -1,11 +1,11 @@
 // Puts the page together: drawing, pictures, answers, undo and keys; does not know who answers.
 
-import { Answers } from "./answers.js";
-import { Asking } from "./asking.js";
-import { decode, followPictures } from "./choosing.js";
-import { History } from "./history.js";
-import { drawingAsFile, paintPad } from "./painting.js";
-import { followPointer, KeyboardPen } from "./pointing.js";
+import { Answers } from "./prediction_view.js";
+import { Asking } from "./request_queue.js";
+import { decode, followPictures } from "./picture_input.js";
+import { History } from "./undo_history.js";
+import { drawingAsFile, paintPad } from "./canvas.js";
+import { followPointer, KeyboardPen } from "./stroke_input.js";
 
 const IDS = "pad canvas pen invitation undo clear choose file best sure note seen bars spoken trouble key name";
 

@@ -1,6 +1,6 @@
 // Shows what the classifier says, as words, bars and the pixels it saw; does not know where answers come from.
 
-import { paintSeen } from "./painting.js";
+import { paintSeen } from "./canvas.js";
 
 const ALL_SHOWN = 12; // so many classes are shown all, in their own order; of more the most probable
 const MOST_SHOWN = 8;
