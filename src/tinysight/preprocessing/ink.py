@@ -22,6 +22,7 @@ MIN_CONTRAST = 12.0  # grey levels between ink and background; below this a pict
 MIN_PIXELS = 8  # of ink in a character; fewer are noise
 FAINT = 0.7  # of the threshold; so much is enough where it holds a stroke together
 SOFT_EDGE = 0.1  # of full strength; fainter pixels do not make a character larger
+ROUNDING = 1e-6  # grey levels; a smaller difference is one of rounding, and decides nothing
 NOISE_LEVELS = 4  # standard deviations of the background's noise that ink must exceed
 # Widths of strokes in a box of 20 pixels that a network trained on MNIST knows, as `stroke_width` measures them; of
 # MNIST's training images, at half their strength, 36 % are thinner and 6 % thicker.
@@ -146,12 +147,12 @@ def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     # Fit the surface to what is close to it, again and again
     for _ in range(MAX_FITS if min(values.shape) >= MIN_SURFACE_SIDE else 0):
         distance = np.abs(residual)
-        is_background = distance < max(np.median(distance) * 3, 8.0)
+        is_background = distance < max(np.median(distance) * 3, 8.0) - ROUNDING
         if is_background.sum() < values.size // 4:
             break
         residual = values - _fit_surface(values, is_background)
     # Ink is what departs far from the background: the third power weighs it more than any noise
-    is_lighter = (residual * residual * residual).sum() > 0
+    is_lighter = (residual * residual * residual).mean() > ROUNDING
     ink: NDArray[np.float64] = residual if is_lighter else -residual
     return ink
 
@@ -268,8 +269,9 @@ def _scaled(strength: NDArray[np.float64], box_side: int) -> NDArray[np.float64]
 def _centred(strength: NDArray[np.float64], height: int, width: int) -> NDArray[np.uint8]:
     """Put the centre of mass in the middle, as far as the character then stays inside."""
     row, column = _centre_of_mass(strength)
-    top = int(np.clip(round(height / 2 - row), 0, height - strength.shape[0]))
-    left = int(np.clip(round(width / 2 - column), 0, width - strength.shape[1]))
+    # Rounded to 6 digits first, so that halves are rounded alike however sums were computed
+    top = int(np.clip(round(round(height / 2 - row, 6)), 0, height - strength.shape[0]))
+    left = int(np.clip(round(round(width / 2 - column, 6)), 0, width - strength.shape[1]))
     framed = np.zeros((height, width), np.uint8)
     framed[top : top + strength.shape[0], left : left + strength.shape[1]] = np.rint(strength * 255)
     return framed
