@@ -88,7 +88,7 @@ def test_scripts_share_no_names_so_that_they_can_be_one(start):
     assert len(names) == len(set(names))
 
 
-def test_every_script_is_part_of_a_page_and_opens_with_what_it_does():
+def test_every_script_is_part_of_a_page_and_opens_with_a_comment():
     both = combine_scripts("page") + combine_scripts("exported")
     for name in SCRIPTS:
         text = (PAGE / f"{name}.js").read_text(encoding="utf-8")

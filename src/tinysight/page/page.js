@@ -1,6 +1,6 @@
-// Starts the page with answers from the service that serves it; does not know how it looks or what is drawn.
+// Starts the page of a service: the service classifies.
 
-import { openPage } from "./app.js";
-import { Service } from "./service_client.js";
+import { startApp } from "./app.js";
+import { ServiceClient } from "./service_client.js";
 
-openPage(new Service());
+startApp(new ServiceClient());

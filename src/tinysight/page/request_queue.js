@@ -1,25 +1,23 @@
-// Asks for one answer at a time, always about the latest picture; does not know what a picture or an answer is.
-//
-// While one request is under way only the newest of those that follow is kept, so that requests never pile up.
+// Sends one request at a time, and while one is under way keeps only the newest of those that follow.
 
-const PAUSE = 60; // milliseconds between requests at least
-const SHARE = 0.5; // of the time may be spent on answers, so that drawing stays smooth where they are computed here
+const PAUSE = 60; // milliseconds between the starts of two requests, at least
+const BUSY_SHARE = 0.5; // of the time may be spent on requests: drawing stays smooth even if they are computed here
 
-export class Asking {
-  // `ask(request, signal)` promises an answer; `show(answer, request)` and `fail(error)` take what comes of it.
-  constructor(ask, show, fail) {
-    Object.assign(this, { ask, show, fail });
+export class LatestOnlyQueue {
+  // `send(request, signal)` promises a response; then `onResponse(response, request)` or `onError(error)` is called.
+  constructor(send, onResponse, onError) {
+    Object.assign(this, { send, onResponse, onError });
     this.waiting = null;
-    this.underWay = null;
+    this.underWay = null; // its AbortController
   }
 
-  about(request) {
+  push(request) {
     this.waiting = request;
     if (!this.underWay) this.next();
   }
 
-  // Gives up what is under way: its answer would be about something that is gone.
-  forget() {
+  // Drops the request that waits and aborts the one under way.
+  cancel() {
     this.waiting = null;
     this.underWay?.abort();
   }
@@ -30,13 +28,14 @@ export class Asking {
     [this.waiting, this.underWay] = [null, control];
     const start = performance.now();
     try {
-      const answer = await this.ask(request, control.signal);
-      if (!control.signal.aborted) this.show(answer, request);
+      const response = await this.send(request, control.signal);
+      if (!control.signal.aborted) this.onResponse(response, request);
     } catch (error) {
-      if (!control.signal.aborted) this.fail(error);
+      if (!control.signal.aborted) this.onError(error);
     }
     const took = performance.now() - start;
-    await new Promise((resume) => setTimeout(resume, Math.max(PAUSE - took, (took * (1 - SHARE)) / SHARE, 0)));
+    const rest = Math.max(PAUSE - took, (took * (1 - BUSY_SHARE)) / BUSY_SHARE);
+    await new Promise((resume) => setTimeout(resume, rest));
     this.underWay = null;
     if (this.waiting) this.next();
   }
