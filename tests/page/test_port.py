@@ -125,6 +125,21 @@ def pictures():
     yield from synthetic_pictures()
 
 
+def masks():
+    """Yield name and mask, of bars as far apart as characters just are or are not, and of random rectangles."""
+    for gap in (2, 3, 4):
+        mask = np.zeros((31, 40), bool)
+        mask[3:28, 5:9] = mask[3:28, 9 + gap : 13 + gap] = True
+        yield f"bars {gap} pixels apart", mask
+    rng = np.random.default_rng(2)
+    for number in range(100):
+        mask = np.zeros(rng.integers(1, 40, 2), bool)
+        for _ in range(rng.integers(1, 9)):
+            (top, left), (height, width) = rng.integers(0, 40, 2), rng.integers(1, 40, 2) ** rng.integers(0, 2, 2)
+            mask[top : top + height, left : left + width] = True
+        yield f"random rectangles {number}", mask
+
+
 # Calls
 
 
@@ -151,6 +166,10 @@ def record_calls(patch):
         framing.frame_picture(picture, Framing("whole", 24, 32, 3 if picture.mode == "RGB" else 1))
     for method, height, width, channels in (("ink", 20, 24, 3), ("ink", 1, 1, 1), ("whole", 5, 70, 3)):
         framing.frame_picture(drawn((70, 60), SEVEN), Framing(method, height, width, channels))
+    for about, mask in masks():  # noqa: B007
+        components.find_character(mask)
+    about = "faint strokes"
+    ink.place_strokes(np.diag([10, 3, 10, 0]).astype(np.uint8), 28, 28)
     return calls
 
 
