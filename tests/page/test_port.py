@@ -131,6 +131,10 @@ def masks():
         mask = np.zeros((31, 40), bool)
         mask[3:28, 5:9] = mask[3:28, 9 + gap : 13 + gap] = True
         yield f"bars {gap} pixels apart", mask
+    for side in (9, 10, 11):
+        mask = np.zeros((40, 40), bool)
+        mask[:20, :15] = mask[25 : 25 + side, 30:33] = True
+        yield f"a component of {side} pixels beside a larger one that is cut off", mask
     rng = np.random.default_rng(2)
     for number in range(100):
         mask = np.zeros(rng.integers(1, 40, 2), bool)
