@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from base64 import b64decode, b64encode
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def test_the_classifier_is_described(client, classifier):
     assert client.get("/classifier").json() == {
         "name": "digits",
         "class_names": list(classifier.class_names),
-        "framing": dict(classifier.metadata["framing"]),
+        "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
     }
 
