@@ -12,6 +12,7 @@ from .data.cache import release_pages, row_slices
 from .data.dataset import ImageSet, leading_bytes
 from .errors import DataError
 from .onnx_file import DataSource
+from .training.scores import log_loss
 
 Z_95 = 1.959964  # quantile of the normal distribution that leaves 2.5 % on either side
 MAX_MISTAKES_LISTED = 200
@@ -50,7 +51,7 @@ class Evaluation:
         num_correct: How many of them were classified correctly.
         accuracy: `num_correct` / `num_images`.
         accuracy_interval: Wilson's 95 % interval of the accuracy.
-        log_loss: Mean of −ln(probability of the true class).
+        log_loss: Mean of −ln(probability of the true class), as `training.scores.log_loss` computes it.
         class_scores: One row a class.
         confusion_matrix: Count of images of the row's class that were predicted as the column's.
         mistakes: The images classified wrongly, the most confident mistakes first, at most 200.
@@ -107,7 +108,6 @@ def evaluate(
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
     num_correct = int(np.trace(confusion))
-    true_probabilities = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     absent = sorted(set(classifier.class_names) - set(images.class_names))
     if absent:
         notes = (*notes, f"no images of {', '.join(absent)}")
@@ -118,7 +118,7 @@ def evaluate(
         num_correct=num_correct,
         accuracy=num_correct / len(labels),
         accuracy_interval=wilson_interval(num_correct, len(labels)),
-        log_loss=float(-np.log(true_probabilities.clip(1e-12)).mean()),
+        log_loss=log_loss(probabilities, labels),
         class_names=classifier.class_names,
         class_scores=_class_scores(classifier.class_names, confusion),
         confusion_matrix=tuple(tuple(int(count) for count in row) for row in confusion),

@@ -237,18 +237,14 @@ def read_model_bytes(path: Path) -> bytes:
         ModelFileError: There is no such file, or it is too large to be one.
     """
     try:
-        if path.is_dir():
-            raise ModelFileError(f"{path}: is a folder; expected a classifier file, such as {path / 'model.onnx'}")
-        data = read_at_most(path, MAX_MODEL_BYTES)
-        if data is None:
-            raise ModelFileError(f"{path}: larger than {MAX_MODEL_BYTES // 2**20} MiB; not a Tinysight classifier")
-        return data
+        return read_at_most(path, MAX_MODEL_BYTES)
+    except IsADirectoryError:
+        message = f"{path}: is a folder; expected a classifier file, such as {path / 'model.onnx'}"
+        raise ModelFileError(message) from None
     except FileNotFoundError:
         raise ModelFileError(f"{path}: there is no such classifier file; 'tinysight train' writes one") from None
-    except ModelFileError:
-        raise
     except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ModelFileError(f"{path}: {error}") from None
 
 
 def read_model(data: bytes, name: str = "the classifier") -> tuple[Graph, ModelMetadata]:

@@ -120,7 +120,7 @@ def test_a_folded_network_gives_what_the_normalized_one_gave(digits):
 
 
 def test_augmentation_changes_what_is_trained_on_not_what_is_scored(digits, plain):
-    augmented = train(digits, replace(SMALL, augment="strangers"))
+    augmented = train(digits, replace(SMALL, augment="handwriting"))
     assert augmented.history[-1].train_loss > plain.history[-1].train_loss
     validation = augmented.images.subset("validation")
     predicted = augmented.classifier.probabilities(validation.images).argmax(axis=1)

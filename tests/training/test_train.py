@@ -9,8 +9,9 @@ from tinysight.data.loading import load_images
 from tinysight.data.splits import split_images
 from tinysight.errors import DataError, TinysightError
 from tinysight.training import loader
+from tinysight.training.scores import accuracy, log_loss, standard_error
 from tinysight.training.settings import TrainingSettings
-from tinysight.training.train import score, standard_error, train
+from tinysight.training.train import train
 
 SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
 
@@ -50,7 +51,7 @@ def test_another_seed_gives_other_weights(digits):
 
 def test_onnx_and_keras_agree(trained):
     parity = trained.classifier.metadata.parity
-    assert parity.num_images == len(trained.images.indices("test"))
+    assert parity.num_images == len(trained.images.indices("validation"))
     assert parity.max_difference < 1e-5
     assert parity.num_other_classes == 0
 
@@ -203,10 +204,12 @@ def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder)
 
 
 def test_a_training_that_diverges_is_no_success(digits):
-    with pytest.raises(TinysightError, match="diverged in epoch 1: the loss is no number; lower the learning rate"):
+    with pytest.raises(
+        TinysightError, match="diverged in epoch 1: the loss is NaN or infinite; lower the learning rate"
+    ):
         train(digits, replace(SMALL, learning_rate=10, weight_decay=10, epochs=3))
 
 
 def test_the_loss_of_certain_and_right_answers_is_no_negative_zero():
-    loss, accuracy = score(np.eye(3, dtype=np.float32), np.arange(3))
-    assert (f"{loss:.4f}", accuracy) == ("0.0000", 1.0)
+    certain, labels = np.eye(3, dtype=np.float32), np.arange(3)
+    assert (f"{log_loss(certain, labels):.4f}", accuracy(certain, labels)) == ("0.0000", 1.0)

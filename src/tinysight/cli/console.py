@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..classifier import Prediction
-    from ..data.dataset import ImageSet
-    from ..data.downloads import Progress as ReportProgress
+    from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
     from ..preprocessing.framing import Framed
     from ..training.train import EpochResult, Training

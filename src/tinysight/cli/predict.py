@@ -38,7 +38,7 @@ def predict(
         raise SettingsError("no picture is named; expected one after the classifier")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; there is a process for each core
     from ..classifier import Classifier
-    from ..predict_files import count_sources, predict_sources
+    from ..prediction import count_sources, predict_sources
 
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
     finish = partial(console.prediction_lines, output_format=output_format, reject=reject, show=show)
@@ -47,8 +47,8 @@ def predict(
         for outcome in outcomes:
             if outcome.num_predicted:
                 console.print_predictions(outcome.finished, is_first=not done)
-            for failure in outcome.failures:
-                console.complain(failure)
+            for _, error in outcome.failures:
+                console.complain(str(error))
             if progress:
                 total = total if done or failed else count_sources(names)
                 progress("predicting", done + failed + outcome.num_predicted + len(outcome.failures), total)

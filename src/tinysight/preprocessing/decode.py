@@ -5,7 +5,6 @@ The one pixel path: training, prediction and serving all come through `read_pict
 
 import contextlib
 import io
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,18 +109,10 @@ def read_file(path: str | Path, name: str | None = None) -> bytes:
     Raises:
         PictureError: It cannot be read, or is larger than `MAX_FILE_BYTES`.
     """
-    name = name or str(path)
     try:
-        data = read_at_most(path, MAX_FILE_BYTES)
-        if data is None:
-            raise PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-        return data
-    except FileNotFoundError:
-        raise PictureError(f"{name}: there is no such file") from None
+        return read_at_most(path, MAX_FILE_BYTES)
     except OSError as error:
-        if os.path.isdir(path):  # noqa: PTH112
-            raise PictureError(f"{name}: is a folder; expected a picture file") from None
-        raise PictureError(f"{name}: cannot be read ({error.strerror})") from None
+        raise PictureError(f"{name or path}: {error}") from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
