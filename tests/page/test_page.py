@@ -13,6 +13,8 @@ from PIL import Image
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
 from tinysight.html_page import export_page
+from tinysight.onnx_file import ModelMetadata, build_model
+from tinysight.preprocessing.framing import Framing
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +135,7 @@ def give(page, how, data):
 def test_each_digit_drawn_is_predicted_as_by_python(visit, server, exported, classifier):
     page, alone = visit(server.url), visit(exported.as_uri())
     wait_for_answer(page)
-    is_trained_on_mnist = classifier.metadata["data"]["name"] == "mnist"
+    is_trained_on_mnist = classifier.metadata.data.name == "mnist"
     for digit, strokes in STROKES.items():
         draw(page, strokes)
         draw(alone, strokes)
@@ -226,15 +228,11 @@ def test_a_picture_that_cannot_be_read_is_explained_in_a_line(visit, server, exp
 @pytest.fixture(scope="module")
 def colourful():
     """A classifier of whole pictures in colour with many long names; it was never trained."""
-    pytest.importorskip("onnx")
-    from tinysight.onnx_file import build_graph
-
     rng = np.random.default_rng(0)
     names = [f"species number {number} of a long list" for number in range(40)]
     layers = [(rng.normal(0, 0.05, (24 * 32 * 3, 40)).astype(np.float32), np.zeros(40, np.float32))]
-    framing = {"method": "whole", "height": 24, "width": 32, "channels": 3}
-    metadata = {"tinysight_format": 1, "class_names": names, "framing": framing, "reject_below": 1.0}
-    return Classifier(build_graph((24, 32, 3), layers, metadata))
+    metadata = ModelMetadata(tuple(names), Framing("whole", 24, 32, 3), reject_below=1.0)
+    return Classifier(build_model(layers, metadata))
 
 
 def test_many_long_names_show_the_most_probable(visit, colourful):
