@@ -150,6 +150,6 @@ def test_images_that_it_was_trained_on_are_left_out_of_official_test_images_too(
     assert notes == ("30 of the 50 images are left out: the classifier was trained on them",)
 
 
-def test_official_test_images_come_first(trained, data_folder):
+def test_official_test_images_come_first(trained, mnist):
     chosen, split, notes = unseen_images(trained.classifier, load_images("mnist"))
-    assert (len(chosen), split, notes) == (10_000, "test", ())
+    assert (len(chosen), split, notes) == (mnist.num_test, "test", ())

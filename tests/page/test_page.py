@@ -329,8 +329,8 @@ def test_the_exported_page_predicts_what_python_predicts(visit, exported, seven,
     assert (answer["is_rejected"], answer["note"]) == (prediction.is_rejected, prediction.note)
 
 
-def test_it_does_so_on_photographed_digits_and_on_mnist(visit, exported, classifier, data_folder):
-    pictures = [path.read_bytes() for path in sorted((data_folder / "strangers-digits").glob("*/*"))]
+def test_it_does_so_on_photographed_digits_and_on_mnist(visit, exported, classifier, strangers_digits, data_folder):
+    pictures = [path.read_bytes() for path in strangers_digits]
     assert len(pictures) == 120
     pictures += [as_png(image) for image in first_mnist_test_images(data_folder, 500)]
     num_other, distances = differences(visit(exported.as_uri()), classifier, pictures)
@@ -339,13 +339,13 @@ def test_it_does_so_on_photographed_digits_and_on_mnist(visit, exported, classif
     assert np.max(distances) < 3
 
 
-def test_it_does_so_on_whole_pictures_in_colour(visit, colourful, tmp_path, data_folder):
+def test_it_does_so_on_whole_pictures_in_colour(visit, colourful, tmp_path, photograph_folders):
     export_page(colourful, tmp_path / "colour.html")
     page = visit((tmp_path / "colour.html").as_uri())
     rng = np.random.default_rng(0)
     sizes = [(24, 32, 3), (200, 300, 3), (50, 20, 3), (25, 33, 4), (7, 9, 4)]
     pictures = [as_png(rng.integers(0, 256, size, dtype=np.uint8)) for size in sizes]
-    pictures += [path.read_bytes() for path in sorted((data_folder / "folders" / "exif-orientation").glob("*/*.jp*g"))]
+    pictures += [path.read_bytes() for folder in photograph_folders for path in sorted(folder.glob("*/*.jp*g"))]
     num_other, distances = differences(page, colourful, pictures)
     assert num_other <= 1
     assert np.mean(distances) < 1

@@ -1,9 +1,8 @@
-import gzip
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tinysight.data.loading import load_images
 from tinysight.preprocessing.ink import (
     BLANK,
     BOX_SHARE,
@@ -84,9 +83,9 @@ def test_framing_twice_changes_nothing():
     np.testing.assert_array_equal(once, twice)
 
 
-def test_mnists_own_images_pass_unharmed(data_folder):
-    data = gzip.decompress((data_folder / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
-    images = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)
+def test_mnists_own_images_pass_unharmed(mnist):
+    images = np.asarray(load_images("mnist").subset("test").images)
+    assert len(images) == mnist.num_test
     assert are_framed(images).all()
     assert not are_framed(255 - images).any()
     assert not are_framed(np.pad(images, ((0, 0), (3, 0), (0, 0)))[:, :28]).any()

@@ -138,11 +138,11 @@ def test_a_set_smaller_than_a_batch_is_trained_on(class_folders):
     assert training.history[-1].train_accuracy > 0.9
 
 
-def test_colour_images_are_trained_on(data_folder):
-    images = load_images(data_folder / "folders" / "exif-orientation", image_size=(14, 14))
-    training = train(images, TrainingSettings(hidden=(8,), epochs=2))
-    assert training.model.input_shape == (None, 14, 14, 3)
-    assert training.classifier.metadata.parity.max_difference < 1e-5
+def test_colour_images_are_trained_on(photograph_folders):
+    for folder in photograph_folders:
+        training = train(load_images(folder, image_size=(14, 14)), TrainingSettings(hidden=(8,), epochs=2))
+        assert training.model.input_shape == (None, 14, 14, 3)
+        assert training.classifier.metadata.parity.max_difference < 1e-5
 
 
 def test_too_few_images_are_refused(class_folders):
