@@ -11,7 +11,6 @@ import pytest
 
 from tinysight.errors import OutputError
 from tinysight.html_page import PAGE, build_page, combine_scripts, export_page, run_layers
-from tinysight.preprocessing import components, ink
 
 SCRIPTS = sorted(path.name.removesuffix(".js") for path in PAGE.iterdir() if path.name.endswith(".js"))
 
@@ -87,7 +86,7 @@ def test_scripts_share_no_names_so_that_they_can_be_one(start):
     assert len(names) == len(set(names))
 
 
-def test_every_script_is_part_of_a_page_and_opens_with_what_it_does():
+def test_every_script_is_part_of_a_page_and_opens_with_a_comment():
     both = combine_scripts("page") + combine_scripts("exported")
     for name in SCRIPTS:
         text = (PAGE / f"{name}.js").read_text(encoding="utf-8")
@@ -96,20 +95,6 @@ def test_every_script_is_part_of_a_page_and_opens_with_what_it_does():
         assert first_line.startswith("// "), name
         assert len(text.splitlines()) <= 400
         assert max(map(len, text.splitlines())) <= 120, name
-
-
-def test_scripts_find_ink_by_the_figures_of_their_python_models():
-    figures = {
-        ink: "WORKING_SIDE MIN_CONTRAST MIN_PIXELS FAINT SOFT_EDGE NOISE_LEVELS THINNEST THICKEST BLANK SEVERAL",
-        components: "SPECK LOOSE CLOSE LINE CHARACTER_HEIGHT CHARACTER_PIXELS CHARACTER_GAP",
-    }
-    for module, names in figures.items():
-        text = (PAGE / f"{module.__name__.rpartition('.')[2]}.js").read_text(encoding="utf-8")
-        found = dict(re.findall(r"^const (\w+) = (.*);$", text, re.MULTILINE))
-        for some, values in re.findall(r"^const \[(.*)\] = \[(.*)\];$", text, re.MULTILINE):
-            found.update(zip(some.split(", "), values.split(", "), strict=True))
-        for name in names.split():
-            assert json.loads(found[name]) == getattr(module, name), name
 
 
 def test_the_command_writes_prints_and_does_not_overwrite(tinysight, model_path, tmp_path):

@@ -35,7 +35,7 @@ def predictions_of(classifier, names, num_processes=1):
     outcomes = outcomes_of(classifier, names, num_processes)
     predictions = [prediction for outcome in outcomes for prediction in outcome.finished or ()]
     assert sum(outcome.num_predicted for outcome in outcomes) == len(predictions)
-    return predictions, [str(error) for outcome in outcomes for _, error in outcome.failures]
+    return predictions, [message for outcome in outcomes for _, message in outcome.failures]
 
 
 def names_of(classifier, names):
@@ -85,7 +85,7 @@ def test_what_is_not_there_costs_a_line(classifier, pictures):
         "no pictures in this folder",
         "not a ZIP archive",
         "no pictures in this archive",
-        "no file fits",
+        "no file matches",
         "no such",
     ]
     assert len(failures) == len(reasons)
@@ -143,7 +143,7 @@ def test_several_processes_answer_like_one_and_in_order(model_path, pictures):
     one, several = (list(predict_sources(load, names, 3, as_they_are, num_processes)) for num_processes in (1, 3))
     assert len(one) > 3
     assert several == one
-    failures = [str(failure).partition(": ")[0] for outcome in several for _, failure in outcome.failures]
+    failures = [message.partition(": ")[0] for outcome in several for _, message in outcome.failures]
     assert failures == [str(pictures / name) for name in ("bad.png", "missing.png", "some.zip/in/bad.png")] * 60
 
 

@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
     num_predicted: int
     finished: Any
-    failures: list[tuple[int, PictureError]]
+    failures: list[tuple[int, str]]
 
 
 def predict_files(
@@ -76,11 +76,12 @@ def predict_files(
     listed = [names] if isinstance(names, str | Path) else names
     load = partial(Classifier, classifier.file_bytes, num_threads=1)
     sources = list(map(str, listed))
-    with closing(predict_sources(load, sources, top, _predictions_alone, num_processes)) as outcomes:
+    outcomes = predict_sources(load, sources, top, _predictions_alone, num_processes, "spawn")  # other threads may run
+    with closing(outcomes):
         for outcome in outcomes:
             results: list[Prediction | PictureError] = list(outcome.finished or ())
-            for position, error in outcome.failures:
-                results.insert(position, error)
+            for position, message in outcome.failures:
+                results.insert(position, PictureError(message))
             yield from results
 
 
@@ -89,7 +90,12 @@ def _predictions_alone(predictions: Sequence[Prediction], _: Sequence[Framed]) -
 
 
 def predict_sources(
-    load: Callable[[], Classifier], names: list[str], top: int, finish: Finish, num_processes: int | None = None
+    load: Callable[[], Classifier],
+    names: list[str],
+    top: int,
+    finish: Finish,
+    num_processes: int | None = None,
+    start_method: str | None = None,
 ) -> Generator[Outcome]:
     """Predict every picture that `names` mean, a batch at a time; closing the generator ends its processes.
 
@@ -101,6 +107,7 @@ def predict_sources(
         top: Number of classes to rank.
         finish: Called in each process with a batch's predictions, and its pictures as the classifier's input.
         num_processes: Number of processes at most; by default one for each core.
+        start_method: How processes are started, as for `map_in_processes`.
 
     Yields:
         The result for the next batch.
@@ -113,7 +120,7 @@ def predict_sources(
     if len(first) == 1:
         yield from map(prepare(), chain(first, batches))
     else:
-        yield from map_in_processes(prepare, chain(first, batches), len(first))
+        yield from map_in_processes(prepare, chain(first, batches), len(first), start_method)
 
 
 def _prepare(load: Callable[[], Classifier], top: int, finish: Finish) -> Callable[[list[Source]], Outcome]:
@@ -135,7 +142,7 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
 
 def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
     sources: list[str] = []
-    failures: list[tuple[int, PictureError]] = []
+    failures: list[tuple[int, str]] = []
 
     def read() -> Iterator[Image]:
         for position, (name, content) in enumerate(_read_ahead(batch)):
@@ -144,7 +151,7 @@ def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list
                     raise content
                 picture = read_picture(content, name)
             except PictureError as error:
-                failures.append((position, error))
+                failures.append((position, str(error)))
             else:
                 sources.append(name)
                 yield picture

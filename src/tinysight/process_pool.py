@@ -21,7 +21,10 @@ AHEAD = 4  # tasks for each process that may be started before the oldest is don
 
 
 def map_in_processes(
-    prepare: Callable[[], Callable[[Task], Result]], tasks: Iterator[Task], num_processes: int
+    prepare: Callable[[], Callable[[Task], Result]],
+    tasks: Iterator[Task],
+    num_processes: int,
+    start_method: str | None = None,
 ) -> Iterator[Result]:
     """Run tasks in processes, which end when this generator ends, fails or is closed.
 
@@ -32,6 +35,8 @@ def map_in_processes(
         prepare: Called once in each process; returns the function that runs a task. It may raise.
         tasks: The tasks; each is read when a process is free.
         num_processes: Number of processes.
+        start_method: One of `multiprocessing`'s; by default ``fork`` on Linux, where this must be the only
+            thread, and ``spawn`` elsewhere.
 
     Yields:
         The result of each task, in order.
@@ -45,7 +50,7 @@ def map_in_processes(
     busy: dict[Connection, int] = {}  # the number of the task that each process runs
     done: dict[int, Result] = {}
     num_yielded = 0
-    with _processes(prepare, num_processes) as idle:
+    with _processes(prepare, num_processes, start_method) as idle:
         while pending or busy or done:
             # Give tasks to idle processes
             while pending and idle and pending[0] < num_yielded + AHEAD * num_processes:
@@ -66,11 +71,13 @@ def map_in_processes(
 
 
 @contextmanager
-def _processes(prepare: Callable[[], Callable[[Any], Any]], num_processes: int) -> Iterator[list[Connection]]:
+def _processes(
+    prepare: Callable[[], Callable[[Any], Any]], num_processes: int, start_method: str | None
+) -> Iterator[list[Connection]]:
     """Start processes, yield a connection to each, and end them."""
     # Forking takes milliseconds and is safe while this is the only thread. Outside Linux, system threads may run, so
     # processes are spawned.
-    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    context = get_context(start_method or ("fork" if sys.platform == "linux" else "spawn"))
     processes, connections = [], []
     try:
         with _interrupts_blocked():

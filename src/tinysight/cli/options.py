@@ -16,7 +16,9 @@ from ..training.settings import TrainingSettings
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
 PANELS = ("Common", "Data", "Network", "Training", "Augmentation", "Output")  # of `tinysight train --help`, in order
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
-ClassifierArgument = Annotated[Path, typer.Argument(metavar="CLASSIFIER", help="A model.onnx that train wrote.")]
+ClassifierArgument = Annotated[
+    Path, typer.Argument(metavar="CLASSIFIER", help="A classifier file: a model.onnx written by `tinysight train`.")
+]
 
 
 def setting_option(name: str, panel: str | None = None) -> Any:
@@ -60,10 +62,10 @@ def _panel_number(parameter: inspect.Parameter) -> int:
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
-    """Return the widths of hidden layers that a text such as ``784,512`` lists.
+    """Return the widths of hidden layers in a text such as ``784,512``.
 
     Raises:
-        SettingsError: It lists anything else.
+        SettingsError: It is not a list of whole numbers.
     """
     try:
         return tuple(int(width) for width in text.split(","))
@@ -72,10 +74,10 @@ def parse_hidden(text: str) -> tuple[int, ...]:
 
 
 def parse_size(text: str) -> tuple[int, ...]:
-    """Return the shape of images that a text such as ``28x28`` or ``28x28x3`` names.
+    """Return the shape of images in a text such as ``28x28`` or ``28x28x3``.
 
     Raises:
-        SettingsError: It names no shape, or one out of range.
+        SettingsError: It is not a shape, or out of range.
     """
     try:
         size = tuple(int(number) for number in text.lower().replace("×", "x").split("x"))

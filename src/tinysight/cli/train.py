@@ -142,10 +142,10 @@ def _stop_on_interrupt() -> Iterator[Any]:
     def press(*_: object) -> None:
         nonlocal was_pressed
         if was_pressed:
-            console.complain("interrupted")
+            console.print_error("interrupted")
             os._exit(INTERRUPTED)  # no file is open yet; an exception within TensorFlow's calls sometimes aborts it
         was_pressed = True
-        console.warn("stopping after this epoch; press Ctrl-C again to stop at once, without a result")
+        console.print_warning("stopping after this epoch; press Ctrl-C again to stop at once, without a result")
 
     before = signal.signal(signal.SIGINT, press)
     try:

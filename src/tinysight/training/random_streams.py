@@ -56,5 +56,5 @@ def uniform(
     Returns:
         float32 numbers; equal arguments give equal numbers.
     """
-    key = (layer << (STEP_BITS + PURPOSE_BITS)) + seed.step * (1 << PURPOSE_BITS) + purpose
+    key = layer * (1 << (STEP_BITS + PURPOSE_BITS)) + seed.step * (1 << PURPOSE_BITS) + purpose
     return tf.random.stateless_uniform(shape, [seed.chunk, key], low, high, alg="threefry")

@@ -162,12 +162,12 @@ def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: N
     return rejection_threshold(apply_temperature(probabilities, temperature))
 
 
-def measure_parity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Parity:
+def measure_parity(onnx: NDArray[np.float32], keras_model: NDArray[np.float32]) -> Parity:
     """Compare ONNX Runtime's and Keras's probabilities of the same images, each ``(num_images, num_classes)``."""
     return Parity(
-        num_images=len(ours),
-        max_difference=float(np.abs(ours - theirs).max()),
-        num_other_classes=int((ours.argmax(axis=1) != theirs.argmax(axis=1)).sum()),
+        num_images=len(onnx),
+        max_difference=float(np.abs(onnx - keras_model).max()),
+        num_other_classes=int((onnx.argmax(axis=1) != keras_model.argmax(axis=1)).sum()),
     )
 
 
