@@ -299,8 +299,8 @@ def test_the_metadata_is_readable_by_any_onnx_tool(data):
     assert stored["class_names"] == ["a", "b"]
 
 
-def test_onnx_runtime_tells_nobody_of_the_machine(model_path, tmp_path):
-    """It would keep a number for the device, and what it is, in the home folder, and send them to its maker."""
+def test_onnx_runtime_sends_no_telemetry(model_path, tmp_path):
+    """By default it stores an identifier of the device in the home folder, and sends it to its maker."""
     code = f"from tinysight import Classifier; Classifier.load({str(model_path)!r})"
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)

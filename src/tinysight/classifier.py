@@ -23,7 +23,7 @@ BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier makes of one picture.
+    """The classes that a classifier finds most probable for one picture.
 
     Attributes:
         source: The picture's path, or ``bytes`` or ``array``; in the service ``picture 1``, ``picture 2``, ….

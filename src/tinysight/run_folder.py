@@ -135,7 +135,7 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
 
 def describe_training(training: "Training") -> dict[str, Any]:
     """Return what is needed to repeat a training, for JSON: its settings, data, versions and machine."""
-    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "pillow")
+    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnxruntime", "pillow")
     return {
         "settings": asdict(training.settings),
         "best_epoch": training.best_epoch,
