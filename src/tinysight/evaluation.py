@@ -104,10 +104,12 @@ def evaluate(
     labels = _labels_for(classifier, images)
     if probabilities is None:
         probabilities = _probabilities(classifier, images.images)
+    # Confusion matrix, from which most figures follow
     predicted = probabilities.argmax(axis=1)
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
     num_correct = int(np.trace(confusion))
+    # Classes that the images lack
     absent = sorted(set(classifier.class_names) - set(images.class_names))
     if absent:
         notes = (*notes, f"no images of {', '.join(absent)}")

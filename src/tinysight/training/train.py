@@ -185,6 +185,7 @@ def _fit(
     which is the average with batch normalization folded in. Without the one or the other they are the same object.
     `predict` returns the model's probabilities.
     """
+    # Networks
     averaged = _copy(model) if settings.batch_norm else model
     learner = _copy(averaged) if settings.ema_momentum else averaged
     # Rows: those that train, those that validate, and training rows that are scored
@@ -192,11 +193,7 @@ def _fit(
     rng = np.random.default_rng(settings.seed)
     sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
     chunks = ShuffledChunks(images, training_rows, settings.batch_size)
-    outliers = None
-    if settings.outliers:
-        num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
-        examples = images.images[np.sort(rng.choice(training_rows, num_examples, replace=False))]
-        outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
+    outliers = _outliers(images, training_rows, settings, rng)
     # Compiled programs
     num_steps = settings.epochs * chunks.num_chunks * chunks.steps
     train_on = compile_training(learner, averaged, settings, num_steps, outliers)
@@ -234,6 +231,17 @@ def _fit(
         if epoch < settings.epochs and should_stop and should_stop():
             return history, best, True
     return history, best, False
+
+
+def _outliers(
+    images: ImageSet, training_rows: NDArray[np.int64], settings: ResolvedSettings, rng: np.random.Generator
+) -> NDArray[np.uint8] | None:
+    """Draw the out-of-distribution images that the settings ask for."""
+    if not settings.outliers:
+        return None
+    num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
+    examples = images.images[np.sort(rng.choice(training_rows, num_examples, replace=False))]
+    return draw_outliers(examples, NUM_OUTLIERS, settings.seed)
 
 
 def _copy(model: keras.Model) -> keras.Model:
