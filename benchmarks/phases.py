@@ -60,15 +60,14 @@ def train_step_by_step(started: float) -> dict[str, float]:
     room.tf.config.experimental.enable_op_determinism()
     model, predict, history = _train_epochs(room, images, settings, clock)
     classifier = room.to_classifier(model, images, settings)
-    probabilities = classifier.probabilities(images.subset("test").images)
-    parity = room.measure_parity(probabilities, predict(images, images.indices("test")))
+    validation_rows = images.indices("validation")
+    ours = classifier.probabilities(images.rows(validation_rows).images)
+    parity = room.measure_parity(ours, predict(images, validation_rows))
     classifier = classifier.with_metadata(parity=parity)
     clock.ends("ONNX file, agreement with Keras")
-    evaluation = evaluate(classifier, images.subset("test"), probabilities=probabilities)
+    evaluation = evaluate(classifier, images.subset("test"))
     clock.ends("evaluation")
-    training = room.Training(
-        classifier, model, history, settings.epochs, settings, images, probabilities, was_stopped=False
-    )
+    training = room.Training(classifier, model, history, settings.epochs, settings, images, was_stopped=False)
     with tempfile.TemporaryDirectory() as folder:
         save_run(training, evaluation, folder)
     clock.ends("saving")

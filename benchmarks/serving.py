@@ -1,6 +1,6 @@
-"""Requests per second of ``tinysight serve`` against a bare FastAPI route that reads the body, in turn, by ``wrk``.
+"""Requests per second of ``tinysight serve`` and of a bare FastAPI route that only reads the body.
 
-The long part watches the service's memory over half a million requests.
+Both are loaded in turn with ``wrk``. The long benchmark measures the service's memory over half a million requests.
 """
 
 import gzip
@@ -58,7 +58,7 @@ end
 
 
 def measure(num_runs: int) -> dict:
-    """Load the service and the bare route in turn."""
+    """Load the bare route and the service in turn; return the figures of all runs and their ratios."""
     runs: dict[str, list[dict]] = {"bare": [], "service": []}
     with tempfile.TemporaryDirectory() as folder, _bare() as bare, _service() as (service, _):
         script = _write_script(Path(folder))
@@ -75,7 +75,7 @@ def measure(num_runs: int) -> dict:
 
 
 def measure_memory() -> dict:
-    """Watch the resident memory over many requests."""
+    """Measure the resident memory of the service and its worker over many requests."""
     rows, done, errors = [], 0, 0
     with tempfile.TemporaryDirectory() as folder, _service() as (address, pid):
         script = _write_script(Path(folder))
@@ -102,7 +102,7 @@ def _load(address: str, script: Path, seconds: int) -> dict:
 
 
 def _write_script(folder: Path) -> Path:
-    """Write what ``wrk`` sends: MNIST's test images as PNG, one after the other."""
+    """Write the Lua script for ``wrk``, which posts MNIST's test images as PNG, one after the other."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
     packed = (Path(os.environ["TINYSIGHT_DATA"]) / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes()
@@ -119,7 +119,7 @@ def _write_script(folder: Path) -> Path:
 
 @contextmanager
 def _service():
-    """Start the service as its users do; its log goes nowhere, but is written."""
+    """Start the service as its users do, with its access log on and discarded."""
     command = [sys.executable, "-m", "tinysight", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -139,7 +139,7 @@ def _bare(port: int = 8765):
 
 
 def _resident_mib(pid: int) -> float:
-    """The memory of the service and of the process beside it."""
+    """Return the resident memory of the service and its worker process."""
     pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     texts = [Path(f"/proc/{one}/status").read_text() for one in pids]
     return sum(int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) for text in texts) / 1024

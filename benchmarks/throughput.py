@@ -18,7 +18,7 @@ from tinysight.training.settings import TrainingSettings
 WAYS = {
     "fast": TrainingSettings(),
     "fast with augmentation for characters": TrainingSettings(augment="characters"),
-    "fast with augmentation for strangers' strokes": TrainingSettings(augment="strangers"),
+    "fast with augmentation for handwriting": TrainingSettings(augment="handwriting"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The service as a process of its own, and raw sockets to it; knows no test."""
+"""Starts `tinysight serve` as a process, and talks to it over HTTP or raw sockets."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 
 
-class Running:
-    """A service in a process of its own, `port`, `url` and `pid` telling where."""
+class RunningService:
+    """A service in a process of its own, with its `port`, `url` and `pid`."""
 
     def __init__(self, process, announced, log):
         self.process, self.announced, self.log = process, announced, log
@@ -25,31 +25,31 @@ class Running:
     def client(self, **options):
         return httpx.Client(base_url=self.url, timeout=60, **options)
 
-    def lines(self):
-        """What the service has logged so far."""
+    def log_lines(self):
+        """Return what the service has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def children(self):
-        """The processes that it has started, by whatever thread."""
+        """Return the ids of the processes that it has started, from any thread."""
         lists = [path.read_text().split() for path in Path(f"/proc/{self.pid}/task").glob("*/children")]
         return [pid for pids in lists for pid in pids]
 
     def resident_mib(self):
-        """The memory of the service and of the process beside it."""
+        """Return the memory of the service and its worker process."""
         texts = [Path(f"/proc/{pid}/status").read_text() for pid in (self.pid, *self.children())]
         return sum(int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) for text in texts) / 1024
 
     def stop(self, number=signal.SIGTERM):
-        """Tell it to stop; return its exit status."""
+        """Send a signal; return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(60)
 
-    def say(self, data, timeout=20, end=True):
-        """Send raw bytes on a connection of their own; return all that is answered until it is closed or silent."""
+    def send_raw(self, data, timeout=20, end=True):
+        """Send bytes over a new connection; return all that is answered until it is closed or silent."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
             answer = b""
-            with suppress(OSError):  # it may have said no and closed before all was sent
+            with suppress(OSError):  # it may have answered with an error and closed before all was sent
                 connection.sendall(data)
                 if end:
                     connection.shutdown(socket.SHUT_WR)
@@ -72,7 +72,7 @@ def running(tmp_path, *options, **environment):
     ):
         announced = process.stdout.readline()
         assert announced, log.read_text()
-        service = Running(process, announced, log)
+        service = RunningService(process, announced, log)
         try:
             yield service
         finally:
@@ -80,14 +80,14 @@ def running(tmp_path, *options, **environment):
                 process.kill()
 
 
-def status_of(answer):
-    """Return the status of a raw answer, 0 if there is none."""
+def raw_status(answer):
+    """Return the HTTP status of a raw answer, 0 if there is none."""
     found = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
     return int(found.group(1)) if found else 0
 
 
-def assert_refused(response, status, *words):
-    """Check that a response says no as every one does."""
+def assert_error(response, status, *words):
+    """Check that a response is an error of the service: its status, and JSON with one line that holds these words."""
     assert response.status_code == status, response.text
     assert set(response.json()) == {"error"}
     assert "\n" not in response.json()["error"]

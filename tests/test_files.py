@@ -10,7 +10,8 @@ from tinysight.files import read_at_most, write_whole
 def test_no_more_than_allowed_is_read(tmp_path):
     (tmp_path / "file").write_bytes(b"12345")
     assert read_at_most(tmp_path / "file", 5) == b"12345"
-    assert read_at_most(tmp_path / "file", 4) is None
+    with pytest.raises(OSError, match="larger than"):
+        read_at_most(tmp_path / "file", 4)
 
 
 def test_what_may_have_no_end_is_not_read(tmp_path):
@@ -18,6 +19,15 @@ def test_what_may_have_no_end_is_not_read(tmp_path):
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(OSError, match="not a file"):
             read_at_most(path, 10)
+
+
+def test_missing_files_and_folders_are_told_apart(tmp_path):
+    with pytest.raises(FileNotFoundError, match="^there is no such file$"):
+        read_at_most(tmp_path / "file", 10)
+    with pytest.raises(IsADirectoryError, match="^is a folder; expected a file$"):
+        read_at_most(tmp_path, 10)
+    with pytest.raises(OSError, match=r"^cannot be read \(Not a directory\)$"):
+        read_at_most(Path(__file__) / "file", 10)
 
 
 def test_a_file_is_replaced(tmp_path):

@@ -1,6 +1,7 @@
 """What is imported when: heavy libraries are loaded only by the commands that need them."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 import tinysight
+from tinysight import errors
 
 HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "pandas", "onnx", "jinja2"}
 SERVING = {"fastapi", "starlette", "uvicorn", "prometheus_client", "httptools", "uvloop"}  # Typer may load pydantic
@@ -69,3 +71,24 @@ def test_every_public_name_is_there_and_documented():
     assert dir(tinysight) == sorted(tinysight.__all__)
     with pytest.raises(AttributeError, match="no attribute 'missing'"):
         _ = tinysight.missing
+
+
+def test_type_checkers_see_the_public_names():
+    source = inspect.getsource(tinysight)
+    assert set(re.findall(r"(\w+) as \1\b", source)) == set(tinysight.__all__) - {"__version__"}
+
+
+def test_every_error_that_a_public_function_raises_is_public():
+    documented = set()
+    for name in set(tinysight.__all__) - {"__version__"}:
+        thing = getattr(tinysight, name)
+        methods = (
+            [value for key, value in vars(thing).items() if not key.startswith("_")] if inspect.isclass(thing) else []
+        )
+        for documentation in filter(None, map(inspect.getdoc, [thing, *methods])):
+            raises = re.search(r"^ *Raises:\n(.*?)(?:\n\n|\Z)", documentation, re.MULTILINE | re.DOTALL)
+            documented |= set(re.findall(r"^ +(\w+Error):", raises.group(1), re.MULTILINE)) if raises else set()
+    assert documented >= {"DataError", "OutputError", "PictureError", "SettingsError", "ModelFileError"}
+    assert documented <= set(tinysight.__all__)
+    tree = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    assert tree <= set(tinysight.__all__)

@@ -1,4 +1,4 @@
-"""Work in processes of their own; what they do must be found in this module by its name."""
+"""Tasks in processes; their functions are at this module's top, so that they can be pickled by name."""
 
 import os
 import signal
@@ -39,44 +39,44 @@ def die(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def give(work):
-    return work
+def prepare(run):
+    return run
 
 
-def refuse():
+def fail_to_prepare():
     raise TinysightError("not today")
 
 
 def test_results_come_in_the_order_of_the_tasks():
-    assert list(map_in_processes(partial(give, tenfold), iter(range(20)), 3)) == list(range(0, 200, 10))
-    assert list(map_in_processes(partial(give, tenfold), iter(()), 3)) == []
+    assert list(map_in_processes(partial(prepare, tenfold), iter(range(20)), 3)) == list(range(0, 200, 10))
+    assert list(map_in_processes(partial(prepare, tenfold), iter(()), 3)) == []
 
 
 def test_few_tasks_are_read_ahead():
     numbers = count()
-    results = map_in_processes(partial(give, tenfold), numbers, 2)
+    results = map_in_processes(partial(prepare, tenfold), numbers, 2)
     assert list(islice(results, 30)) == list(range(0, 300, 10))
     assert next(numbers) <= 30 + 2 * AHEAD + 1
     results.close()
 
 
-def test_processes_end_with_the_work_or_when_it_is_broken_off():
-    results = map_in_processes(partial(give, own_process), count(), 2)
+def test_processes_end_with_the_tasks_or_when_the_generator_is_closed():
+    results = map_in_processes(partial(prepare, own_process), count(), 2)
     process_ids = set(islice(results, 20))
     assert os.getpid() not in process_ids
     results.close()
     assert not any(map(is_alive, process_ids))
-    assert not any(map(is_alive, set(map_in_processes(partial(give, own_process), iter(range(9)), 2))))
+    assert not any(map(is_alive, set(map_in_processes(partial(prepare, own_process), iter(range(9)), 2))))
 
 
-def test_what_goes_wrong_in_a_process_is_raised_here():
-    results = map_in_processes(partial(give, fail_at_three), iter(range(9)), 2)
+def test_an_error_in_a_process_is_raised_by_the_generator():
+    results = map_in_processes(partial(prepare, fail_at_three), iter(range(9)), 2)
     with pytest.raises(PictureError, match="three is no picture"):
         list(results)
     with pytest.raises(TinysightError, match="not today"):
-        list(map_in_processes(refuse, iter(range(9)), 2))
+        list(map_in_processes(fail_to_prepare, iter(range(9)), 2))
 
 
-def test_a_process_that_is_killed_is_missed():
+def test_a_process_that_is_killed_is_an_error():
     with pytest.raises(TinysightError, match="has been killed"):
-        list(map_in_processes(partial(give, die), iter(range(9)), 2))
+        list(map_in_processes(partial(prepare, die), iter(range(9)), 2))

@@ -8,7 +8,7 @@ from tinysight.report import MAX_MISTAKES_SHOWN, render_report
 
 
 @pytest.fixture(scope="module")
-def parts(trained):
+def evaluated(trained):
     test_images = trained.images.subset("test")
     return evaluate(trained.classifier, test_images), test_images, trained.history
 
@@ -33,8 +33,8 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_stands_alone(parts):
-    page = render_report(*parts)
+def test_the_page_loads_nothing(evaluated):
+    page = render_report(*evaluated)
     tags = Tags(page)
     assert tags.open == []
     assert tags.loaded
@@ -42,9 +42,9 @@ def test_the_page_stands_alone(parts):
     assert "<script" not in page
 
 
-def test_the_page_shows_figures_classes_plots_and_mistakes(parts):
-    evaluation, _, history = parts
-    page = render_report(*parts, {"network": "small"})
+def test_the_page_shows_figures_classes_plots_and_mistakes(evaluated):
+    evaluation, _, history = evaluated
+    page = render_report(*evaluated, {"network": "small"})
     assert f"{evaluation.accuracy:.2%}" in page
     assert "small" in page
     assert page.count("<polyline") == 4
@@ -53,8 +53,8 @@ def test_the_page_shows_figures_classes_plots_and_mistakes(parts):
     assert len(re.findall(r"--share: [\d.]+", page)) == 100
 
 
-def test_names_are_escaped(parts):
-    evaluation, images, _ = parts
+def test_names_are_escaped(evaluated):
+    evaluation, images, _ = evaluated
     page = render_report(evaluation, images, facts={"name": "<script>alert(1)</script>"})
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

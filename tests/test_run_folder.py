@@ -39,12 +39,12 @@ def test_stock_keras_loads_the_network_and_agrees(run_folder, trained):
 
 
 def test_the_classifier_carries_its_test_figures(run_folder, evaluation):
-    stored = Classifier.load(run_folder / "model.onnx").metadata["test"]
-    assert stored["accuracy"] == evaluation.accuracy
-    assert stored["num_images"] == evaluation.num_images
+    stored = Classifier.load(run_folder / "model.onnx").metadata.test
+    assert stored.accuracy == evaluation.accuracy
+    assert stored.num_images == evaluation.num_images
 
 
-def test_the_settings_tell_how_to_do_it_again(run_folder, trained):
+def test_the_settings_are_enough_to_repeat_the_training(run_folder, trained):
     stored = json.loads((run_folder / "settings.json").read_text())
     assert stored["settings"]["hidden"] == [64, 32]
     assert stored["settings"]["batch_size"] == 64
@@ -79,7 +79,7 @@ def test_a_run_is_replaced_only_when_asked(trained, evaluation, tmp_path):
     assert names_in(tmp_path) == ["run"]
 
 
-def test_what_a_killed_save_left_behind_does_not_keep_a_run_from_being_replaced(trained, evaluation, tmp_path):
+def test_unfinished_files_of_a_killed_save_do_not_keep_a_run_from_being_replaced(trained, evaluation, tmp_path):
     save_run(trained, evaluation, tmp_path)
     (tmp_path / ".tinysight-killed").mkdir()
     (tmp_path / ".tinysight-killed" / "model.onnx").write_text("x")
@@ -145,7 +145,7 @@ def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_pat
     assert (folder / "model.onnx").read_bytes() == before
 
 
-def test_names_with_commas_and_quotes_are_quoted_as_csv_asks(run_folder, trained, evaluation, tmp_path):
+def test_names_with_commas_and_quotes_are_quoted_in_csv(trained, tmp_path):
     names = [f'a "{row}",\nb' if row % 2 else f"plain {row}" for row in range(len(trained.images))]
     class_names = ("zero, or nought", *trained.images.class_names[1:])
     images = replace(trained.images, sources=names, class_names=class_names)

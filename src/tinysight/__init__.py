@@ -13,32 +13,53 @@ if TYPE_CHECKING:
     from .data.splits import split_images as split_images
     from .errors import (
         DataError as DataError,
+        DownloadError as DownloadError,
+        MissingExtraError as MissingExtraError,
         ModelFileError as ModelFileError,
         OutputError as OutputError,
+        PictureError as PictureError,
+        ServiceError as ServiceError,
         SettingsError as SettingsError,
         TinysightError as TinysightError,
     )
     from .evaluation import Evaluation as Evaluation, evaluate as evaluate
-    from .html_page import export_page as export_page
+    from .html_page import ExportedPage as ExportedPage, export_page as export_page
+    from .onnx_file import ModelMetadata as ModelMetadata
+    from .prediction import predict_files as predict_files
+    from .preprocessing.framing import Framing as Framing
     from .run_folder import save_run as save_run
     from .training.networks import functional as functional, sequential as sequential
-    from .training.settings import TrainingSettings as TrainingSettings
-    from .training.train import Training as Training, train as train
+    from .training.settings import ResolvedSettings as ResolvedSettings, TrainingSettings as TrainingSettings
+    from .training.train import EpochResult as EpochResult, Training as Training, train as train
 
 __version__ = "0.1.0"
 
 # The same names by module; the imports above are for type checkers.
 _MODULES = {
     "classifier": ("Classifier", "Prediction"),
-    "data.loading": ("ImageSet", "load_images"),
+    "data.dataset": ("ImageSet",),
+    "data.loading": ("load_images",),
     "data.splits": ("split_images",),
-    "errors": ("DataError", "ModelFileError", "OutputError", "SettingsError", "TinysightError"),
+    "errors": (
+        "DataError",
+        "DownloadError",
+        "MissingExtraError",
+        "ModelFileError",
+        "OutputError",
+        "PictureError",
+        "ServiceError",
+        "SettingsError",
+        "TinysightError",
+    ),
     "evaluation": ("Evaluation", "evaluate"),
-    "html_page": ("export_page",),
+    "html_page": ("ExportedPage", "export_page"),
+    "onnx_file": ("ModelMetadata",),
+    "prediction": ("predict_files",),
+    "preprocessing.framing": ("Framing",),
     "run_folder": ("save_run",),
     "training.networks": ("functional", "sequential"),
-    "training.settings": ("TrainingSettings",),
-    "training.train": ("Training", "train"),
+    "training.settings": ("ResolvedSettings", "TrainingSettings"),
+    "training.train": ("EpochResult", "Training", "train"),
 }
 _MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["__version__", *_MODULE_OF_NAME]  # noqa: PLE0604 - they are strings

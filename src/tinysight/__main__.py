@@ -1,6 +1,6 @@
-"""The program's door, for ``tinysight`` and ``python -m tinysight``; knows only how to be interrupted.
+"""Entry point of ``tinysight`` and ``python -m tinysight``; ends the program cleanly on Ctrl-C.
 
-It is in place before anything else is imported, so that Ctrl-C gets its one line at any moment.
+Ctrl-C is handled before anything else is imported, so that it prints its one line at any moment.
 """
 
 import gc
@@ -17,22 +17,22 @@ def main() -> NoReturn:
     def interrupt(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: what is open is being closed now
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not disturb the clean-up
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
-    gc.set_threshold(100_000)  # imports make many objects and little garbage
+    gc.set_threshold(100_000)  # imports make many objects and little garbage: collect less often
     try:
         from .cli.app import main as run
 
         run(lambda: interrupted)
-    except BaseException as error:  # an import that is interrupted raises ImportError, or whatever it makes of it
+    except BaseException as error:  # an interrupted import may raise ImportError or anything else
         if not (interrupted or isinstance(error, KeyboardInterrupt)):
             raise
         print("tinysight: interrupted", file=sys.stderr, flush=True)  # noqa: T201
-        os._exit(130)  # TensorFlow, broken off, now and then aborts in Python's own end
+        os._exit(130)  # an interrupted TensorFlow sometimes aborts while Python shuts down
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what follows is Python's own end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # only Python's shutdown follows
 
 
 if __name__ == "__main__":

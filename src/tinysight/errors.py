@@ -1,9 +1,9 @@
-"""The errors that Tinysight raises for its user; this room does not know who raises or prints them.
+"""The error tree, and checks of choices and ranges.
 
 ::
 
     TinysightError
-    ├── SettingsError       an option's value makes no sense
+    ├── SettingsError       a setting or option is out of range, or contradicts another
     ├── DataError           images or labels cannot be used
     │   ├── PictureError    one picture cannot be read
     │   └── DownloadError   a named set could not be fetched
@@ -21,11 +21,11 @@ FIRST_PYTHON_WITHOUT_TENSORFLOW = (3, 14)  # as the extra `train` in pyproject.t
 
 
 class TinysightError(Exception):
-    """Anything that a user can mend; its text is one line meant for that user."""
+    """Base of all errors that a user can fix; the text is one line for that user."""
 
 
 class SettingsError(TinysightError, ValueError):
-    """A setting has a value that makes no sense."""
+    """A setting is out of range, or contradicts another."""
 
 
 class DataError(TinysightError, ValueError):
@@ -56,7 +56,7 @@ class MissingExtraError(TinysightError, ImportError):
     """An optional part of Tinysight is not installed."""
 
     def __init__(self, purpose: str, extra: str, needs_tensorflow: bool = False) -> None:
-        """Name what was wanted and the extra that provides it, or the Pythons on which it does.
+        """Take what was wanted and the extra that provides it.
 
         Args:
             purpose: What was wanted.

@@ -1,4 +1,9 @@
-"""Does work in several processes, and gives the results in order; does not know what the work is."""
+"""Runs tasks in several processes, and yields the results in order.
+
+This is hand-written because of what `concurrent.futures.ProcessPoolExecutor` does when the parent is killed with
+SIGKILL: measured, both of its children lived on; these end. It is also slower: 163 instead of 84 ms for 2,000 trivial
+tasks.
+"""
 
 import signal
 import sys
@@ -12,44 +17,53 @@ from .errors import TinysightError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-AHEAD = 4  # tasks a process that may be done or under way before the oldest is given: one slow task stops nobody
+AHEAD = 4  # tasks for each process that may be started before the oldest is done, so that a slow one delays no other
 
 
 def map_in_processes(
-    prepare: Callable[[], Callable[[Task], Result]], tasks: Iterator[Task], num_processes: int
+    prepare: Callable[[], Callable[[Task], Result]],
+    tasks: Iterator[Task],
+    num_processes: int,
+    start_method: str | None = None,
 ) -> Iterator[Result]:
-    """Do tasks in processes that end when this generator is closed, ends or fails.
+    """Run tasks in processes, which end when this generator ends, fails or is closed.
 
-    A process has one task at a time and is waited for, so that what is sent to it never waits on what it sends.
+    A process gets a task only after its last result has been received, so that the two ends of its pipe never both
+    wait to send.
 
     Args:
-        prepare: Called once in each process; gives the function that does a task. It may raise.
-        tasks: What to do; read as processes become free.
-        num_processes: How many processes.
+        prepare: Called once in each process; returns the function that runs a task. It may raise.
+        tasks: The tasks; each is read when a process is free.
+        num_processes: Number of processes.
+        start_method: One of `multiprocessing`'s; by default ``fork`` on Linux, where this must be the only
+            thread, and ``spawn`` elsewhere.
 
     Yields:
         The result of each task, in order.
 
     Raises:
-        Exception: What `prepare` or the work raised.
+        Exception: What `prepare` or a task raised.
         TinysightError: A process was killed.
     """
     numbered = enumerate(tasks)
     pending = next(numbered, None)
-    busy: dict[Connection, int] = {}
+    busy: dict[Connection, int] = {}  # the number of the task that each process runs
     done: dict[int, Result] = {}
-    num_given = 0
-    with _processes(prepare, num_processes) as idle:
+    num_yielded = 0
+    with _processes(prepare, num_processes, start_method) as idle:
         while pending or busy or done:
-            while pending and idle and pending[0] < num_given + AHEAD * num_processes:
+            # Give tasks to idle processes
+            while pending and idle and pending[0] < num_yielded + AHEAD * num_processes:
                 connection = idle.pop()
                 number, task = pending
                 _send(connection, task)
                 busy[connection] = number
                 pending = next(numbered, None)
-            while num_given in done:
-                yield done.pop(num_given)
-                num_given += 1
+            # Yield the results that are next in order
+            while num_yielded in done:
+                yield done.pop(num_yielded)
+                num_yielded += 1
+            # Wait for further results
             ready = wait(list(busy)) if busy else []
             for connection in [one for one in busy if one in ready]:
                 done[busy.pop(connection)] = _receive(connection)
@@ -57,13 +71,16 @@ def map_in_processes(
 
 
 @contextmanager
-def _processes(prepare: Callable[[], Callable[[Any], Any]], num_processes: int) -> Iterator[list[Connection]]:
-    """Start processes, give a connection to each, and end them."""
-    # To divide takes milliseconds and is safe as long as no thread runs; elsewhere than on Linux systems' own may.
-    context = get_context("fork" if sys.platform == "linux" else "spawn")
+def _processes(
+    prepare: Callable[[], Callable[[Any], Any]], num_processes: int, start_method: str | None
+) -> Iterator[list[Connection]]:
+    """Start processes, yield a connection to each, and end them."""
+    # Forking takes milliseconds and is safe while this is the only thread. Outside Linux, system threads may run, so
+    # processes are spawned.
+    context = get_context(start_method or ("fork" if sys.platform == "linux" else "spawn"))
     processes, connections = [], []
     try:
-        with _interrupts_held():
+        with _interrupts_blocked():
             for _ in range(num_processes):
                 ours, theirs = context.Pipe()
                 process = context.Process(target=_work, args=(prepare, theirs, ours), daemon=True)  # type: ignore[attr-defined]
@@ -81,25 +98,25 @@ def _processes(prepare: Callable[[], Callable[[Any], Any]], num_processes: int) 
 
 
 def _work(prepare: Callable[[], Callable[[Any], Any]], connection: Connection, other_end: Connection) -> None:
-    """Do one task after the other, until there is nobody to do it for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
+    """Run one task after the other, until the parent closes the connection or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    other_end.close()  # else this process would wait for itself
-    work = None
+    other_end.close()  # otherwise the connection would stay open without the parent
+    run = None
     with suppress(EOFError, OSError):
         while True:
             task = connection.recv()
             try:
-                work = work or prepare()
-                answer = work(task)
+                run = run or prepare()
+                result = run(task)
             except Exception as error:
-                answer = error
-            connection.send(answer)
+                result = error
+            connection.send(result)
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait: a process that has only just begun does not yet know what to do about it."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Delay Ctrl-C until the block ends: a process that is just starting does not ignore it yet."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -118,6 +135,7 @@ def _send(connection: Connection, task: object) -> None:
 
 
 def _receive(connection: Connection) -> Any:
+    """Return a process's result, or raise the exception that it sent."""
     try:
         result = connection.recv()
     except (EOFError, OSError):
@@ -128,4 +146,4 @@ def _receive(connection: Connection) -> Any:
 
 
 def _killed() -> TinysightError:
-    return TinysightError("a process at work has been killed, perhaps for want of memory; use smaller pictures")
+    return TinysightError("a worker process has been killed, possibly out of memory; use smaller pictures")

@@ -1,4 +1,4 @@
-"""A run's folder: all that a training leaves on disk, as a whole or not at all; does not know commands.
+"""Writes a run's folder, everything that a training leaves on disk, completely or not at all.
 
 It holds ``model.onnx`` (the classifier), ``model.keras`` (the same network for Keras), ``settings.json``,
 ``splits.csv``, ``history.csv``, ``evaluation.json`` and ``report.html``.
@@ -24,9 +24,10 @@ from .data.dataset import SPLITS, ImageSet
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
+from .onnx_file import MeasuredAccuracy
 from .report import render_report
 
-if TYPE_CHECKING:  # it would bring TensorFlow, which `check_output` can do without
+if TYPE_CHECKING:  # an import would load TensorFlow, which `check_output` does not need
     from .training.train import EpochResult, Training
 
 
@@ -34,32 +35,34 @@ FILES = (
     "splits.csv", "history.csv", "settings.json", "evaluation.json", "report.html", "model.keras", "model.onnx",
 )  # fmt: skip
 
-BUILDING = ".tinysight-"  # begins the name of a folder for unfinished files; a killed program leaves it behind
+TEMPORARY_PREFIX = ".tinysight-"  # of the folder for unfinished files; a killed program leaves one behind
 SPECIAL_IN_CSV = re.compile('[,"\r\n]')
-ROWS_AT_A_TIME = 65_536  # of splits.csv in memory as text: 20 MB
+ROWS_AT_A_TIME = 65_536  # rows of splits.csv that are in memory as text: 20 MB
 
 
 def check_output(folder: str | Path, overwrite: bool = False) -> None:
-    """Raise `OutputError` unless a run could be written to `folder`; nothing is left there.
+    """Raise `OutputError` unless a run can be written to `folder`, which is left as it is.
 
     Args:
-        folder: Where the run is to be.
-        overwrite: Whether a run that is there already may be replaced; a folder with other things in it never is.
-            What a killed program left unfinished does not count.
+        folder: The run's folder.
+        overwrite: Whether a run in it may be replaced. A folder that holds other files is never replaced; unfinished
+            files of a killed program do not count.
     """
     folder = Path(folder)
     try:
+        # It may hold a run, if that may be replaced
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        names -= {path.name for path in _left_behind(folder)}
-        if names - set(FILES):
-            strange = sorted(names - set(FILES))[0]
-            raise OutputError(f"{folder}: holds other things than a run, such as {strange}; choose another with --out")
+        names -= {path.name for path in _unfinished_folders(folder)}
+        if other := sorted(names - set(FILES)):
+            raise OutputError(f"{folder}: holds other things than a run, such as {other[0]}; choose another with --out")
         if names and not overwrite:
             raise OutputError(f"{folder}: holds a run; choose another with --out, or replace it with --overwrite")
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file; expected the name of a folder")
-        above = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-        Path(tempfile.mkdtemp(prefix=BUILDING, dir=above)).rmdir()
+
+        # It must be writable, or the nearest folder above it that exists
+        existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=existing)).rmdir()
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -69,13 +72,13 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
 def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, overwrite: bool = False) -> None:
     """Write a run's folder.
 
-    The files are written to a temporary folder in it, and moved to their places when all of them are there.
+    The files are written to a temporary folder in it, and moved to their places when all of them are complete.
 
     Args:
-        training: What `train` gave.
-        evaluation: What `evaluate` made of its test images.
-        folder: Where to.
-        overwrite: Whether a run that is there already may be replaced.
+        training: The result of `train`.
+        evaluation: The result of `evaluate` on its test images.
+        folder: The run's folder; it is created with the folders above it.
+        overwrite: Whether a run in it may be replaced.
 
     Raises:
         OutputError: The folder holds something already, or cannot be written.
@@ -84,15 +87,18 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
     check_output(folder, overwrite)
     new_folders = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
+        # Create the folder, and remove what a killed program has left in it
         folder.mkdir(parents=True, exist_ok=True)
         if overwrite:
-            for unfinished in _left_behind(folder):
+            for unfinished in _unfinished_folders(folder):
                 shutil.rmtree(unfinished)
-        with tempfile.TemporaryDirectory(prefix=BUILDING, dir=folder) as building:
-            _write_files(training, evaluation, Path(building))
+        # Write all files, then move them to their places
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as temporary:
+            _write_files(training, evaluation, Path(temporary))
             for name in FILES:
-                (Path(building) / name).replace(folder / name)
+                (Path(temporary) / name).replace(folder / name)
     except BaseException as error:
+        # Leave no folder that was not there before
         with contextlib.suppress(OSError):  # a folder that is not empty stays
             for place in new_folders:
                 place.rmdir()
@@ -101,16 +107,20 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
         raise
 
 
-def _left_behind(folder: Path) -> list[Path]:
-    """Return the folders of unfinished files in a folder."""
-    return [path for path in folder.glob(f"{BUILDING}*") if path.is_dir() and not path.is_symlink()]
+def _unfinished_folders(folder: Path) -> list[Path]:
+    """Return the temporary folders that killed programs have left in a folder."""
+    return [path for path in folder.glob(f"{TEMPORARY_PREFIX}*") if path.is_dir() and not path.is_symlink()]
 
 
 def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:
-    figures = {key: getattr(evaluation, key) for key in ("num_images", "accuracy", "accuracy_interval")}
-    training.classifier.with_metadata(test=figures).save(folder / "model.onnx")
-    training.model.optimizer.build(training.model.trainable_variables)  # else Keras warns whoever loads the file
+    """Write all `FILES` to a folder."""
+    # The classifier, and the same network for Keras
+    test = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy, evaluation.accuracy_interval)
+    training.classifier.with_metadata(test=test).save(folder / "model.onnx")
+    training.model.optimizer.build(training.model.trainable_variables)  # otherwise Keras warns when the file is loaded
     training.model.save(folder / "model.keras")
+
+    # What was done, and how well it went
     _write_splits(training.images, folder / "splits.csv")
     test_images = training.images.subset("test")
     texts = {
@@ -124,8 +134,8 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
 
 
 def describe_training(training: "Training") -> dict[str, Any]:
-    """Return every setting of a training, with the versions and data behind it, as what JSON can hold."""
-    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "pillow")
+    """Return what is needed to repeat a training, for JSON: its settings, data, versions and machine."""
+    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnxruntime", "pillow")
     return {
         "settings": asdict(training.settings),
         "best_epoch": training.best_epoch,
@@ -151,23 +161,26 @@ def _version(package: str) -> str:
 
 
 def _write_splits(images: ImageSet, path: Path) -> None:
-    """Write a row for each image; as text only a part of them is ever in memory."""
+    """Write a row for each image, `ROWS_AT_A_TIME` in memory.
+
+    The fields are joined and quoted by hand: `csv.writer` takes five times as long (6 million rows).
+    """
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         file.write("source,sha256,label,split\n")
         class_names = [_csv_field(name) for name in images.class_names]
         sources = map(_csv_field, images.sources)
         for start in range(0, len(images), ROWS_AT_A_TIME):
-            part = slice(start, start + ROWS_AT_A_TIME)
-            digits = images.hashes[part].tobytes().hex()
+            chunk = slice(start, start + ROWS_AT_A_TIME)
+            digits = images.hashes[chunk].tobytes().hex()
             hashes = [digits[first : first + 64] for first in range(0, len(digits), 64)]
-            labels = [class_names[label] for label in images.labels[part].tolist()]
-            names = [SPLITS[code] for code in images.split[part].tolist()]
+            labels = [class_names[label] for label in images.labels[chunk].tolist()]
+            names = [SPLITS[code] for code in images.split[chunk].tolist()]
             rows = zip(islice(sources, len(names)), hashes, labels, names, strict=True)
-            file.writelines(f"{','.join(row)}\n" for row in rows)  # csv.writer takes five times as long
+            file.writelines(f"{','.join(row)}\n" for row in rows)
 
 
 def _csv_field(text: str) -> str:
-    """Quote a text where CSV asks for it. Source: RFC 4180."""
+    """Quote a text if it holds a comma, a quote or a line break. Source: RFC 4180."""
     if not SPECIAL_IN_CSV.search(text):
         return text
     quoted = text.replace('"', '""')
@@ -184,13 +197,14 @@ def _history_as_csv(history: "list[EpochResult]") -> str:
 
 
 def _facts(training: "Training") -> dict[str, str]:
-    settings, classifier = training.settings, training.classifier
+    """Return the lines at the report's top, by name."""
+    settings, parity = training.settings, training.classifier.metadata.parity
     epochs = f"{len(training.history)} epochs, the best was epoch {training.best_epoch}"
     return {
         "network": f"{settings.api}, hidden {'–'.join(map(str, settings.hidden))}, dropout {settings.dropout:g}",
         "trained": f"recipe {settings.recipe}, batch size {settings.batch_size}, {epochs}, seed {settings.seed}",
         "images": ", ".join(f"{len(training.images.indices(s)):,} {s}" for s in ("train", "validation", "test")),
-        "framing": classifier.framing.method,
-        "ONNX and Keras": f"differ by at most {classifier.metadata['parity']['max_difference']:.1e} in a probability",
+        "framing": training.classifier.framing.method,
+        "ONNX and Keras": f"differ by at most {parity.max_difference:.1e} in a probability" if parity else "",
         "data": f"{training.images.name}, SHA-256 {training.images.data_hash[:16]}…",
     }

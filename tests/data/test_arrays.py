@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from tinysight.data import arrays
-from tinysight.data.arrays import Part, find_idx_files, label_parts, parse_idx, read_idx, read_idx_files, read_npz
+from tinysight.data.arrays import (
+    SplitArrays,
+    find_idx_files,
+    label_indices,
+    parse_idx,
+    read_idx,
+    read_idx_files,
+    read_npz,
+)
 from tinysight.errors import DataError
 
 
@@ -62,14 +70,12 @@ def test_a_truncated_gzip_is_refused(tmp_path):
         read_idx(path)
 
 
-def test_a_folder_of_idx_files_has_parts(tmp_path):
+def test_a_folder_of_idx_files_has_splits(tmp_path):
     for split in ("train", "t10k"):
         (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(idx(IMAGES))
         (tmp_path / f"{split}-labels.idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS)))
-    assert {part.split: len(part.images) for part in read_idx_files(find_idx_files(tmp_path), "set")} == {
-        "train": 2,
-        "test": 2,
-    }
+    splits = read_idx_files(find_idx_files(tmp_path), "set")
+    assert {split.split: len(split.images) for split in splits} == {"train": 2, "test": 2}
 
 
 def test_images_and_labels_must_be_as_many(tmp_path):
@@ -85,7 +91,7 @@ def test_idx_images_need_their_labels(tmp_path):
         read_idx_files(find_idx_files(tmp_path), "set")
 
 
-def test_npz_parts_are_read(tmp_path):
+def test_npz_splits_are_read(tmp_path):
     path = tmp_path / "set.npz"
     np.savez(path, x_train=IMAGES[..., None], y_train=LABELS[:, None], x_test=IMAGES, y_test=LABELS)
     train, test = read_npz(path)
@@ -95,10 +101,10 @@ def test_npz_parts_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_the_validation_images_of_an_npz_are_its_validation_part(tmp_path, name):
+def test_the_validation_images_of_an_npz_are_its_validation_split(tmp_path, name):
     path = tmp_path / "set.npz"
     np.savez(path, x_train=IMAGES, y_train=LABELS, **{f"x_{name}": IMAGES[:1], f"y_{name}": LABELS[:1]})
-    assert [(part.split, len(part.images)) for part in read_npz(path)] == [("train", 2), ("validation", 1)]
+    assert [(split.split, len(split.images)) for split in read_npz(path)] == [("train", 2), ("validation", 1)]
 
 
 @pytest.mark.parametrize(
@@ -148,12 +154,12 @@ def test_files_that_are_no_npz_are_refused(tmp_path, data):
 
 
 def test_labels_without_names_are_named_by_their_value():
-    parts = [Part("train", IMAGES, np.array([7, 3]), ""), Part("test", IMAGES, np.array([3, 9]), "")]
-    labels, class_names = label_parts(parts, None, "set")
+    splits = [SplitArrays("train", IMAGES, np.array([7, 3]), ""), SplitArrays("test", IMAGES, np.array([3, 9]), "")]
+    labels, class_names = label_indices(splits, None, "set")
     assert class_names == ("3", "7", "9")
     assert labels.tolist() == [1, 0, 0, 2]
 
 
 def test_labels_outside_their_names_are_refused():
     with pytest.raises(DataError, match="label 2 is outside 0–1"):
-        label_parts([Part("train", IMAGES, np.array([0, 2]), "")], ("a", "b"), "set")
+        label_indices([SplitArrays("train", IMAGES, np.array([0, 2]), "")], ("a", "b"), "set")

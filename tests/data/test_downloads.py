@@ -8,7 +8,8 @@ from hashlib import sha256
 import pytest
 
 from tinysight.data import downloads
-from tinysight.data.downloads import NAMED_SETS, check_content, find_named_set
+from tinysight.data.downloads import check_content, find_named_set
+from tinysight.data.named_sets import NAMED_SETS
 from tinysight.errors import DataError, DownloadError
 
 CONTENT = bytes(range(256)) * 4000
@@ -76,7 +77,7 @@ def test_files_are_fetched_once_and_reported(hosts, host, monkeypatch):
 
 
 @pytest.mark.parametrize(("bad", "reason"), [("truncated/", "connection|truncated|Incomplete"), ("wrong/", "hash")])
-def test_a_bad_file_is_refused_and_leaves_nothing(hosts, host, bad, reason):
+def test_a_bad_file_is_refused_and_removed(hosts, host, bad, reason):
     folder = hosts(host + bad)
     with pytest.raises(DownloadError, match=reason) as caught:
         find_named_set("mnist")
@@ -128,7 +129,7 @@ def test_content_is_checked(tmp_path):
         check_content(path, sha256(b"right").hexdigest())
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("name", NAMED_SETS)
 def test_the_pinned_hashes_are_those_of_the_published_files(data_folder, name):
     for file, expected in NAMED_SETS[name].files.items():
         check_content(data_folder / name / file, expected)

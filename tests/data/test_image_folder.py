@@ -13,7 +13,7 @@ def test_hidden_things_and_empty_folders_are_no_classes(class_folders):
     assert any("1 file(s) that are no pictures" in line for line in skipped)
 
 
-def test_folders_named_train_and_test_are_parts(class_folders, tmp_path):
+def test_folders_named_train_and_test_are_splits(class_folders, tmp_path):
     (tmp_path / "set").mkdir()
     class_folders.rename(tmp_path / "set" / "Train")
     (tmp_path / "set" / "test" / "dark").mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_pictures_in_no_class_folder_are_noted(class_folders):
     assert "1 file(s) in no class folder" in skipped[0]
 
 
-def test_a_stray_picture_beside_the_classes_of_a_part_is_noted(class_folders, tmp_path):
+def test_a_loose_picture_beside_the_classes_of_a_split_is_noted(class_folders, tmp_path):
     (tmp_path / "set" / "test").mkdir(parents=True)
     class_folders.rename(tmp_path / "set" / "train")
     (tmp_path / "set" / "train" / "dark").rename(tmp_path / "set" / "test" / "dark")
@@ -58,8 +58,8 @@ def test_a_stray_picture_beside_the_classes_of_a_part_is_noted(class_folders, tm
 
 
 def test_accents_may_be_written_in_two_ways(class_folders, tmp_path):
-    for part, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
-        (tmp_path / "set" / part).mkdir(parents=True)
-        (class_folders / ("dark" if part == "train" else "light")).rename(tmp_path / "set" / part / name)
+    for split, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        (class_folders / ("dark" if split == "train" else "light")).rename(tmp_path / "set" / split / name)
     files, _ = list_picture_files(tmp_path / "set")
     assert {file.class_name for file in files} == {"caf\u00e9"}

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
+from tinysight.preprocessing.decode import read_picture
 from tinysight.preprocessing.framing import Framing, frame_picture
 
 
@@ -59,9 +60,9 @@ def test_a_named_set_with_other_content_is_refused(tmp_path, monkeypatch):
 def test_idx_folders_and_npz_files_hold_the_same(tmp_path):
     write_idx_set(tmp_path)
     from_idx = load_images(tmp_path)
-    parts = {split: from_idx.subset(split) for split in ("train", "test")}
-    arrays = {f"x_{split}": part.images for split, part in parts.items()}
-    arrays |= {f"y_{split}": part.labels for split, part in parts.items()}
+    subsets = {split: from_idx.subset(split) for split in ("train", "test")}
+    arrays = {f"x_{split}": images.images for split, images in subsets.items()}
+    arrays |= {f"y_{split}": images.labels for split, images in subsets.items()}
     np.savez(tmp_path / "set.npz", **arrays)
     from_npz = load_images(tmp_path / "set.npz")
     assert from_npz.data_hash == from_idx.data_hash
@@ -69,7 +70,7 @@ def test_idx_folders_and_npz_files_hold_the_same(tmp_path):
     np.testing.assert_array_equal(from_npz.split, from_idx.split)
 
 
-def test_arrays_are_brought_to_a_classifiers_size(tmp_path):
+def test_arrays_are_framed_to_a_classifiers_size(tmp_path):
     write_idx_set(tmp_path)
     images = load_images(tmp_path, like=Framing("whole", 8, 9, 3))
     assert images.images.shape == (10, 8, 9, 3)
@@ -91,6 +92,23 @@ def test_colour_is_kept_where_there_is_some(class_folders):
     assert images.framing == Framing("whole", 10, 20, 3)
 
 
+def framed_one_by_one(images, folder):
+    """Return what the pictures behind a set become, each read and framed alone."""
+    return [frame_picture(read_picture(folder / name), images.framing).pixels for name in images.sources]
+
+
+def test_pictures_keep_their_rows_where_others_are_unreadable(class_folders):
+    for number in range(3):
+        (class_folders / "dark" / f"{number}.png").write_bytes(b"damaged")
+    grey = load_images(class_folders)
+    np.testing.assert_array_equal(grey.images, framed_one_by_one(grey, class_folders))
+    assert Path(grey.images.filename).stat().st_size == 17 * 28 * 28
+    Image.new("RGB", (12, 12), (200, 10, 10)).save(class_folders / "dark" / "red.png")
+    coloured = load_images(class_folders)
+    assert coloured.images.shape == (18, 28, 28, 3)
+    np.testing.assert_array_equal(coloured.images, framed_one_by_one(coloured, class_folders))
+
+
 def test_unreadable_pictures_are_named_and_left_out(class_folders):
     (class_folders / "dark" / "empty.png").write_bytes(b"")
     (class_folders / "light" / "text.png").write_text("text")
@@ -108,7 +126,7 @@ def test_a_changed_folder_is_read_again(class_folders):
     assert len(load_images(class_folders)) == 19
 
 
-def test_a_damaged_cache_is_made_anew(class_folders, own_cache):
+def test_a_damaged_cache_is_rebuilt(class_folders, own_cache):
     expected = load_images(class_folders).data_hash
     before = set((own_cache / "images").iterdir())
     Image.new("L", (3, 3)).save(class_folders / "dark" / "new.png")
@@ -126,9 +144,9 @@ def test_a_folder_and_the_one_above_it_are_told_apart(class_folders, tmp_path):
     assert load_images(inner).class_names == ("dark", "light")
     assert load_images(tmp_path / "above").class_names == ("all",)
     (tmp_path / "set").mkdir()
-    part = inner.rename(tmp_path / "set" / "train")
+    train = inner.rename(tmp_path / "set" / "train")
     assert len(load_images(tmp_path / "set").indices("train")) == 20
-    assert len(load_images(part).indices("all")) == 20
+    assert len(load_images(train).indices("all")) == 20
 
 
 def test_a_picture_that_becomes_readable_is_read(class_folders):
@@ -167,32 +185,23 @@ def test_folders_without_pictures_and_other_files_are_refused(tmp_path):
         load_images(tmp_path / "a" / "0.png")
 
 
-def test_a_part_holds_its_rows(class_folders):
-    images = load_images(class_folders)
-    images.split[::2] = 2
-    part = images.subset("test")
-    assert len(part) == 10
-    np.testing.assert_array_equal(part.images, images.images[::2])
-    assert list(part.sources) == list(images.sources)[::2]
-
-
 def test_arrays_of_characters_are_framed_as_their_pictures_would_be(tmp_path):
-    """Black on white and out of the middle, as a stranger's own array may be."""
+    """Black on white and out of the middle, as an array from anywhere may be."""
     digits = load_images("digits")
-    strange = 255 - np.roll(np.asarray(digits.images[:60]), 3, axis=1)
-    np.savez(tmp_path / "some.npz", x_train=strange, y_train=digits.labels[:60])
+    foreign = 255 - np.roll(np.asarray(digits.images[:60]), 3, axis=1)
+    np.savez(tmp_path / "some.npz", x_train=foreign, y_train=digits.labels[:60])
     for images in (
         load_images(tmp_path / "some.npz", framing="ink"),
         load_images(tmp_path / "some.npz", like=digits.framing),
     ):
         assert images.framing == digits.framing
-        expected = [frame_picture(Image.fromarray(image), digits.framing).pixels for image in strange]
+        expected = [frame_picture(Image.fromarray(image), digits.framing).pixels for image in foreign]
         np.testing.assert_array_equal(images.images, expected)
-    np.testing.assert_array_equal(load_images(tmp_path / "some.npz").images, strange)
+    np.testing.assert_array_equal(load_images(tmp_path / "some.npz").images, foreign)
 
 
 @pytest.mark.parametrize("name", ["labels.npy", "hashes.npy", "split.npy"])
-def test_an_empty_file_in_the_cache_is_written_anew(name, own_cache):
+def test_an_empty_file_in_the_cache_is_rebuilt(name, own_cache):
     expected = load_images("digits")
     folder = Path(expected.images.filename).parent
     (folder / name).write_bytes(b"")

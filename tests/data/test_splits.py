@@ -13,7 +13,7 @@ def counts(images):
     return {split: len(images.indices(split)) for split in SPLITS}
 
 
-def test_each_class_is_parted_in_proportion():
+def test_each_class_is_split_in_proportion():
     images = split_images(load_images("digits"), validation=0.25, test=0.2)
     for split, share in (("test", 0.2), ("validation", 0.8 * 0.25), ("train", 0.8 * 0.75)):
         per_class = np.bincount(images.labels[images.indices(split)]) / np.bincount(images.labels)
@@ -35,7 +35,7 @@ def test_an_official_test_set_stays_one(mnist):
     assert counts(images)["validation"] == pytest.approx(mnist.num_validation, abs=5)
 
 
-def test_equal_images_stay_on_one_side():
+def test_equal_images_stay_in_one_split():
     digits = load_images("digits")
     chosen = np.tile(np.arange(300), 4)
     rows = {name: getattr(digits, name)[chosen] for name in ("images", "labels", "split", "hashes")}
@@ -56,8 +56,8 @@ def test_copies_do_not_change_the_shares(copies):
 
 def rows_of(images, rows):
     """Return the images at any positions, repeated ones included."""
-    parts = {name: getattr(images, name)[rows] for name in ("images", "labels", "split", "hashes")}
-    return replace(images, **parts, sources=[images.sources[row] for row in rows])
+    arrays = {name: getattr(images, name)[rows] for name in ("images", "labels", "split", "hashes")}
+    return replace(images, **arrays, sources=[images.sources[row] for row in rows])
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -81,7 +81,7 @@ def test_training_images_that_equal_a_test_image_are_not_used():
     assert set(images.indices("unused")) == set(range(20))
 
 
-def test_parts_without_images_to_train_on_are_refused():
+def test_splits_without_images_to_train_on_are_refused():
     digits = load_images("digits")
     with pytest.raises(DataError, match="to train on"):
         split_images(replace(digits, split=(np.arange(len(digits)) % 2 + 1).astype(np.uint8)))
@@ -116,7 +116,7 @@ def test_a_class_with_one_image_is_named(class_folders):
         split_images(load_images(class_folders))
 
 
-def test_a_class_of_equal_images_cannot_be_parted(class_folders):
+def test_a_class_of_equal_images_cannot_be_split(class_folders):
     picture = (class_folders / "dark" / "0.png").read_bytes()
     for path in (class_folders / "dark").iterdir():
         path.write_bytes(picture)

@@ -15,8 +15,8 @@ from tinysight.preprocessing.ink import (
 )
 
 
-def drawn_seven(size=200, ink=0, paper=255, width=12, offset=(0, 0)):
-    picture = Image.new("L", (size, size), paper)
+def drawn_seven(size=200, ink=0, background=255, width=12, offset=(0, 0)):
+    picture = Image.new("L", (size, size), background)
     x, y = offset
     points = [(60 + x, 60 + y), (120 + x, 60 + y), (80 + x, 150 + y)]
     ImageDraw.Draw(picture).line(points, fill=ink, width=width, joint="curve")
@@ -54,25 +54,25 @@ def test_ink_of_a_small_picture_fills_the_box_too():
 @pytest.mark.parametrize(
     "other",
     [
-        {"ink": 255, "paper": 0}, {"ink": 90, "paper": 150}, {"offset": (40, -30)}, {"offset": (-50, 40)},
+        {"ink": 255, "background": 0}, {"ink": 90, "background": 150}, {"offset": (40, -30)}, {"offset": (-50, 40)},
     ],
 )  # fmt: skip
-def test_polarity_contrast_and_place_make_no_difference(other):
+def test_polarity_contrast_and_position_make_no_difference(other):
     expected, _ = frame_ink(drawn_seven(), 28, 28)
     framed, _ = frame_ink(drawn_seven(**other), 28, 28)
     assert np.abs(framed.astype(int) - expected).mean() < 4
 
 
-def test_a_shadow_over_the_paper_is_not_ink():
+def test_a_shadow_over_the_background_is_not_ink():
     shadow = np.linspace(0, 110, 200)[None, :]
-    framed, _ = frame_ink((drawn_seven(ink=20, paper=250) - shadow).clip(0, 255).astype(np.uint8), 28, 28)
+    framed, _ = frame_ink((drawn_seven(ink=20, background=250) - shadow).clip(0, 255).astype(np.uint8), 28, 28)
     expected, _ = frame_ink(drawn_seven(), 28, 28)
     assert np.corrcoef(framed.ravel(), expected.ravel())[0, 1] > 0.95
 
 
-@pytest.mark.parametrize("paper", [0, 128, 255])
-def test_a_blank_picture_has_no_ink(paper):
-    framed, fault = frame_ink(np.full((100, 80), paper, np.uint8), 28, 28)
+@pytest.mark.parametrize("background", [0, 128, 255])
+def test_a_blank_picture_has_no_ink(background):
+    framed, fault = frame_ink(np.full((100, 80), background, np.uint8), 28, 28)
     assert fault == BLANK
     assert not framed.any()
 
@@ -142,16 +142,16 @@ def test_a_loose_bar_belongs_to_its_character():
     assert box_of(framed)[0] == 20
 
 
-def test_two_characters_are_told():
+def test_two_characters_are_reported():
     picture = Image.fromarray(np.hstack([drawn_seven(), drawn_seven()]))
     _, fault = frame_ink(np.asarray(picture), 28, 28)
     assert fault == SEVERAL
 
 
-def test_paper_grain_is_not_ink():
-    grain = np.random.default_rng(0).normal(0, 12, (300, 240))
-    assert frame_ink((180 + grain).clip(0, 255).astype(np.uint8), 28, 28)[1] == BLANK
-    noisy = (drawn_seven(ink=60, paper=200) + np.random.default_rng(1).normal(0, 10, (200, 200))).clip(0, 255)
+def test_noise_is_not_ink():
+    noise = np.random.default_rng(0).normal(0, 12, (300, 240))
+    assert frame_ink((180 + noise).clip(0, 255).astype(np.uint8), 28, 28)[1] == BLANK
+    noisy = (drawn_seven(ink=60, background=200) + np.random.default_rng(1).normal(0, 10, (200, 200))).clip(0, 255)
     framed, fault = frame_ink(noisy.astype(np.uint8), 28, 28)
     expected, _ = frame_ink(drawn_seven(), 28, 28)
     assert not fault

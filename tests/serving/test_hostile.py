@@ -1,6 +1,5 @@
-"""Five thousand requests that mean no good: each is told no or dropped, none breaks, stops or fattens the service."""
+"""Five thousand hostile requests: each gets an error or is dropped; none stops the service or makes its memory grow."""
 
-import io
 import json
 import random
 import socket
@@ -12,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
-from services import assert_refused, running, status_of
+from samples import as_png
+from services import assert_error, raw_status, running
 
 pytestmark = pytest.mark.slow
 
@@ -27,19 +27,13 @@ def service(model_path, tmp_path_factory):
         yield started
 
 
-def as_png(picture):
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
-
-
 def post(path, body, *headers):
     lines = [f"POST {path} HTTP/1.1".encode(), b"Host: localhost", *headers, b"Content-Length: %d" % len(body)]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 def bombs():
-    """Small files that unpack to much, or say that they do."""
+    """Return small files that unpack to large pictures or text, or claim to."""
     large = as_png(Image.new("1", (30_000, 20_000)))
     liar = bytearray(as_png(Image.new("L", (28, 28))))
     liar[16:24] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
@@ -60,7 +54,7 @@ def hostile_json():
 
 
 def hostile_bytes():
-    """Raw requests, each of a different fault."""
+    """Yield raw requests, each malformed in a different way."""
     yield from (post("/predict", bomb) for bomb in bombs())
     one = {"images": [b64encode(bomb).decode() for bomb in bombs()] * 4}
     yield post("/predict", json.dumps(one).encode()[:1_000_000], b"Content-Type: application/json")
@@ -104,8 +98,8 @@ def hostile_bytes():
     yield (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 200
 
 
-def made_up(rng, broken):
-    """Yield requests without end, put together by chance."""
+def random_requests(rng, broken):
+    """Yield random requests without end."""
     methods = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT", "get", "BREW")
     while True:
         body = rng.choice(
@@ -140,34 +134,34 @@ def test_five_thousand_hostile_requests(service, broken_pictures):
     rng = random.Random(0)
     broken = [data[:1_000_000] for data in broken_pictures.values()]
     requests = [*hostile_bytes(), *(post("/predict", content) for content in broken)]
-    chance = made_up(rng, broken)
-    requests += [next(chance) for _ in range(NUM_REQUESTS - len(requests))]
+    generated = random_requests(rng, broken)
+    requests += [next(generated) for _ in range(NUM_REQUESTS - len(requests))]
     rng.shuffle(requests)
     resident = []
     with ThreadPoolExecutor(8) as pool:
         for start in range(0, len(requests), 500):
-            statuses = list(pool.map(service.say, requests[start : start + 500]))
-            worst = [(status_of(answer), answer[:200]) for answer in statuses if status_of(answer) >= 500]
+            statuses = list(pool.map(service.send_raw, requests[start : start + 500]))
+            worst = [(raw_status(answer), answer[:200]) for answer in statuses if raw_status(answer) >= 500]
             assert not worst
             resident.append(service.resident_mib())
-    # What a thread's stack, caches and the largest picture take is taken in the first half.
+    # Threads' stacks, caches and the memory for the largest picture are allocated in the first half.
     assert resident[-1] < 1.1 * max(resident[:5]) + 8, resident
     assert_alive(service)
-    assert not [line for line in service.lines() if line.get("level") == "error"]
+    assert not [line for line in service.log_lines() if line.get("level") == "error"]
 
 
-def test_every_broken_picture_is_told_no_or_named(service, broken_pictures):
+def test_every_broken_picture_is_predicted_or_gets_422(service, broken_pictures):
     with service.client() as client:
         for name, data in broken_pictures.items():
             response = client.post("/predict", content=data[:1_000_000])
             assert response.status_code in (200, 422), name
             if response.status_code == 422:
-                assert_refused(response, 422)
+                assert_error(response, 422)
     assert_alive(service)
 
 
-def test_slow_bodies_headers_and_idle_connections_are_ended(service):
-    """All are held open together, for half a minute, while others are answered."""
+def test_slow_bodies_slow_headers_and_idle_connections_are_closed(service):
+    """All are held open together, for half a minute, while other requests are answered."""
     heads = {
         "body": b"POST /predict HTTP/1.1\r\n" + HOST + b"Content-Length: 50\r\n\r\n",
         "chunks": b"POST /predict HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n",
@@ -198,16 +192,16 @@ def test_slow_bodies_headers_and_idle_connections_are_ended(service):
         connection.close()
     assert set(ended) == set(heads)
     assert max(ended.values()) < 30
-    assert status_of(answers["body"]) == status_of(answers["chunks"]) == 408
+    assert raw_status(answers["body"]) == raw_status(answers["chunks"]) == 408
     assert answers["head"] == answers["idle"] == b""
 
 
-def test_more_connections_than_are_taken_on_are_told_so(service):
+def test_connections_beyond_the_limit_get_429(service):
     held = []
     try:
         for _ in range(520):
             held.append(socket.create_connection(("127.0.0.1", service.port), timeout=10))
-        assert status_of(held[-1].recv(1000)) == 429
+        assert raw_status(held[-1].recv(1000)) == 429
     finally:
         for connection in held:
             connection.close()

@@ -1,12 +1,14 @@
-"""The Open Inference Protocol: a client of another make, and requests that keep to it or do not."""
+"""The Open Inference Protocol, with Triton's client and with requests made by hand."""
 
 import json
 
 import numpy as np
 import pytest
-from services import assert_refused, running
+from services import assert_error, running
 
 from tinysight.classifier import Classifier
+from tinysight.onnx_file import ModelMetadata, build_model
+from tinysight.preprocessing.framing import Framing
 
 INFER = "/v2/models/digits/infer"
 
@@ -24,7 +26,7 @@ def triton(service):
     client.close()
 
 
-def asked(images, **changes):
+def infer_body(images, **changes):
     tensor = {"name": "images", "shape": list(images.shape), "datatype": "UINT8", "data": images.tolist(), **changes}
     return {"inputs": [tensor]}
 
@@ -65,7 +67,7 @@ def test_a_client_of_the_protocol_gets_probabilities(triton, classifier, images,
     np.testing.assert_allclose(probabilities, classifier.probabilities(images), atol=1e-6)
 
 
-def test_a_client_of_the_protocol_is_told_what_is_wrong(triton, images):
+def test_a_client_of_the_protocol_gets_errors_that_say_what_is_wrong(triton, images):
     from tritonclient.http import InferInput, InferRequestedOutput
     from tritonclient.utils import InferenceServerException
 
@@ -83,15 +85,15 @@ def test_a_client_of_the_protocol_is_told_what_is_wrong(triton, images):
         ({"shape": (1025, 28, 28)}, "413", "1,024"),
         ({"model": "letters"}, "404", "'digits'"),
     ):
-        with pytest.raises(InferenceServerException) as told:
+        with pytest.raises(InferenceServerException) as error:
             ask(**changes)
-        assert told.value.status() == status
-        assert words in told.value.message()
+        assert error.value.status() == status
+        assert words in error.value.message()
 
 
 def test_data_may_be_flat_or_nested(client, classifier, images):
     for data in (images.tolist(), images.ravel().tolist()):
-        answer = client.post(INFER, json=asked(images, data=data)).json()
+        answer = client.post(INFER, json=infer_body(images, data=data)).json()
         (output,) = answer["outputs"]
         assert output["shape"] == [5, len(classifier.class_names)]
         found = np.array(output["data"], np.float32).reshape(output["shape"])
@@ -99,10 +101,10 @@ def test_data_may_be_flat_or_nested(client, classifier, images):
         assert "id" not in answer
 
 
-def test_an_outputs_own_parameter_goes_before_the_requests(client, images):
+def test_an_outputs_own_parameter_overrides_the_requests(client, images):
     for own, is_binary in ((None, True), (True, True), (False, False)):
         outputs = [{"name": "probabilities", **({} if own is None else {"parameters": {"binary_data": own}})}]
-        body = {**asked(images), "outputs": outputs, "parameters": {"binary_data_output": True}}
+        body = {**infer_body(images), "outputs": outputs, "parameters": {"binary_data_output": True}}
         response = client.post(INFER, json=body)
         assert ("inference-header-content-length" in response.headers) == is_binary
 
@@ -121,8 +123,8 @@ def test_an_outputs_own_parameter_goes_before_the_requests(client, images):
         b'{"inputs": [{}]}',
     ],
 )
-def test_what_is_no_request_is_refused(client, body):
-    assert_refused(client.post(INFER, content=body), 400)
+def test_bodies_that_are_not_a_request_get_400(client, body):
+    assert_error(client.post(INFER, content=body), 400)
 
 
 @pytest.mark.parametrize(
@@ -154,27 +156,27 @@ def test_what_is_no_request_is_refused(client, body):
         {"parameters": {"binary_data_size": "3920"}},
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(client, images, changes):
-    assert_refused(client.post(INFER, json=asked(images, **changes)), 400)
+def test_tensors_that_do_not_fit_get_400(client, images, changes):
+    assert_error(client.post(INFER, json=infer_body(images, **changes)), 400)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "999999", "9" * 30, "10", "²"])
-def test_wrong_lengths_of_the_json_are_refused(client, images, length):
-    text = json.dumps(asked(images, data=None, parameters={"binary_data_size": images.nbytes})).encode()
+def test_wrong_lengths_of_the_json_get_400(client, images, length):
+    text = json.dumps(infer_body(images, data=None, parameters={"binary_data_size": images.nbytes})).encode()
     headers = {"Inference-Header-Content-Length": length.encode()}
-    assert_refused(client.post(INFER, content=text + images.tobytes(), headers=headers), 400)
+    assert_error(client.post(INFER, content=text + images.tobytes(), headers=headers), 400)
 
 
-def test_tensors_that_are_too_long_or_too_short_are_refused(client, images):
+def test_tensors_that_are_too_long_or_too_short_get_400(client, images):
     for size, tensor in ((3920, bytes(3919)), (3919, bytes(3919)), (3920, bytes(3921)), (0, b""), (-1, bytes(3920))):
-        text = json.dumps(asked(images, data=None, parameters={"binary_data_size": size})).encode()
+        text = json.dumps(infer_body(images, data=None, parameters={"binary_data_size": size})).encode()
         headers = {"Inference-Header-Content-Length": str(len(text))}
-        assert_refused(client.post(INFER, content=text + tensor, headers=headers), 400, "3920")
+        assert_error(client.post(INFER, content=text + tensor, headers=headers), 400, "3920")
 
 
-def test_routes_that_are_not_there_say_so(client):
+def test_unknown_models_versions_and_paths_get_404(client):
     for path in ("/v2/models/digits/config", "/v2/models/letters", "/v2/models/digits/versions/2", "/v2/repository"):
-        assert_refused(client.get(path), 404)
+        assert_error(client.get(path), 404)
 
 
 def test_images_in_colour_go_the_same_way(colourful_path, tmp_path):
@@ -182,7 +184,7 @@ def test_images_in_colour_go_the_same_way(colourful_path, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, *classifier.framing.image_shape), dtype=np.uint8)
     with running(tmp_path, colourful_path, "--name", "digits") as service, service.client() as client:
         shape = client.get("/v2/models/digits").json()["inputs"][0]["shape"]
-        (output,) = client.post(INFER, json=asked(images)).json()["outputs"]
+        (output,) = client.post(INFER, json=infer_body(images)).json()["outputs"]
     assert shape == [-1, *images.shape[1:]]
     found = np.array(output["data"], np.float32).reshape(output["shape"])
     np.testing.assert_allclose(found, classifier.probabilities(images), atol=1e-6)
@@ -190,12 +192,8 @@ def test_images_in_colour_go_the_same_way(colourful_path, tmp_path):
 
 @pytest.fixture
 def colourful_path(tmp_path):
-    from tinysight.onnx_file import build_graph
-
     rng = np.random.default_rng(0)
     layers = [(rng.normal(size=(8 * 6 * 3, 4)).astype(np.float32), np.zeros(4, np.float32))]
-    framing = {"method": "whole", "height": 8, "width": 6, "channels": 3}
-    metadata = {"tinysight_format": 1, "class_names": list("abcd"), "framing": framing}
     path = tmp_path / "colourful.onnx"
-    path.write_bytes(build_graph((8, 6, 3), layers, metadata))
+    path.write_bytes(build_model(layers, ModelMetadata(tuple("abcd"), Framing("whole", 8, 6, 3))))
     return path

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinysight.training.calibration import HOTTEST, fit_temperature, reject_threshold
+from tinysight.training.calibration import MAX_TEMPERATURE, fit_temperature, rejection_threshold
 
 
 def softmax(logits):
@@ -27,7 +27,7 @@ def test_a_few_images_that_are_all_right_do_not_ask_for_certainty():
 def test_labels_at_random_ask_for_the_highest_temperature():
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 4, 1_000)
-    assert fit_temperature(softmax(rng.normal(0, 20, (1_000, 4))), labels) > 0.9 * HOTTEST
+    assert fit_temperature(softmax(rng.normal(0, 20, (1_000, 4))), labels) > 0.9 * MAX_TEMPERATURE
 
 
 def test_probabilities_of_nothing_and_one_are_taken():
@@ -37,5 +37,5 @@ def test_probabilities_of_nothing_and_one_are_taken():
 
 def test_two_in_a_hundred_are_below_the_threshold():
     best = np.linspace(0.5, 1, 1_001, dtype=np.float32)
-    threshold = reject_threshold(np.stack([best, 1 - best], axis=1))
+    threshold = rejection_threshold(np.stack([best, 1 - best], axis=1))
     assert (best < threshold).mean() == pytest.approx(0.02, abs=0.001)

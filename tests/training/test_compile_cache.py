@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tinysight.training import compile_cache
-from tinysight.training.compile_cache import MAX_PROGRAMS, kept_programs
+from tinysight.training.compile_cache import MAX_PROGRAMS, keep_compiled_programs
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def told_folder():
 
 def keep(**files):
     """Go through a training that compiles programs with these names and contents; return what it found."""
-    with kept_programs():
+    with keep_compiled_programs():
         folder = told_folder()
         found = {path.stem for path in folder.glob("*.pb")}
         for name, text in files.items():
@@ -57,7 +57,7 @@ def test_damaged_checksums_cost_the_programs_only(cache, text):
 
 def test_programs_of_a_training_that_failed_are_not_used(cache):
     def fail():
-        with kept_programs():
+        with keep_compiled_programs():
             (told_folder() / "first.pb").write_text("code")
             raise ZeroDivisionError
 
@@ -80,7 +80,7 @@ def test_other_processors_and_settings_have_folders_of_their_own(cache, tmp_path
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=1")
     folders.append(keep()[0])
     (tmp_path / "cpuinfo").write_text("model name : another\nflags : few\nprocessor : 0\n")
-    monkeypatch.setattr(compile_cache, "PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(compile_cache, "CPU_INFO", tmp_path / "cpuinfo")
     folders.append(keep()[0])
     assert len(set(folders)) == 4
 
@@ -88,7 +88,7 @@ def test_other_processors_and_settings_have_folders_of_their_own(cache, tmp_path
 def test_machine_code_that_others_could_have_written_is_not_used(cache):
     folder, _ = keep(first="code")
     folder.chmod(0o777)
-    with kept_programs():
+    with keep_compiled_programs():
         assert "TF_XLA_FLAGS" not in os.environ
 
 
@@ -99,16 +99,16 @@ def test_training_goes_on_where_nothing_can_be_kept(cache, tmp_path, monkeypatch
     if place == "with a space":
         monkeypatch.setenv("TINYSIGHT_CACHE", str(tmp_path / "my cache"))
     if place == "no room":
-        monkeypatch.setattr(compile_cache, "LEAST_ROOM", 2**70)
+        monkeypatch.setattr(compile_cache, "MIN_FREE_BYTES", 2**70)
     if place == "no processor":
-        monkeypatch.setattr(compile_cache, "PROCESSOR", tmp_path / "none")
-    with kept_programs():
+        monkeypatch.setattr(compile_cache, "CPU_INFO", tmp_path / "none")
+    with keep_compiled_programs():
         assert "TF_XLA_FLAGS" not in os.environ
 
 
 def test_flags_of_the_users_own_are_left_alone(cache, monkeypatch):
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_clustering_debug=false")
-    with kept_programs():
+    with keep_compiled_programs():
         assert os.environ["TF_XLA_FLAGS"] == "--tf_xla_clustering_debug=false"
     assert not cache.exists()
 

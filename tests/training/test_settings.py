@@ -63,9 +63,9 @@ def test_batch_normalization_of_single_images_is_refused_with_what_to_do():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_nothing_is_left_open_but_patience(recipe, framing):
+def test_nothing_is_left_open(recipe, framing):
     settings = TrainingSettings(recipe=recipe).resolved(2_000, framing)
-    assert [name for name, value in asdict(settings).items() if value is None] == ["patience"]
+    assert [name for name, value in asdict(settings).items() if value is None] == []
     assert settings.resolved(2_000, framing) == settings
 
 

@@ -9,8 +9,9 @@ from tinysight.data.loading import load_images
 from tinysight.data.splits import split_images
 from tinysight.errors import DataError, TinysightError
 from tinysight.training import loader
+from tinysight.training.scores import accuracy, log_loss, standard_error
 from tinysight.training.settings import TrainingSettings
-from tinysight.training.train import score, standard_error, train
+from tinysight.training.train import train
 
 SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
 
@@ -49,10 +50,10 @@ def test_another_seed_gives_other_weights(digits):
 
 
 def test_onnx_and_keras_agree(trained):
-    parity = trained.classifier.metadata["parity"]
-    assert parity["num_images"] == len(trained.images.indices("test"))
-    assert parity["max_difference"] < 1e-5
-    assert parity["num_other_classes"] == 0
+    parity = trained.classifier.metadata.parity
+    assert parity.num_images == len(trained.images.indices("validation"))
+    assert parity.max_difference < 1e-5
+    assert parity.num_other_classes == 0
 
 
 def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypatch):
@@ -129,7 +130,7 @@ def test_the_settings_that_were_used_are_returned(digits):
     training = train(digits, TrainingSettings(hidden=(8,), epochs=1))
     assert training.settings.batch_size == 64
     assert training.settings.dropout_position == "after"
-    assert training.classifier.metadata["settings"]["hidden"] == [8]
+    assert training.classifier.metadata.settings["hidden"] == [8]
 
 
 def test_a_set_smaller_than_a_batch_is_trained_on(class_folders):
@@ -141,7 +142,7 @@ def test_colour_images_are_trained_on(photograph_folders):
     for folder in photograph_folders:
         training = train(load_images(folder, image_size=(14, 14)), TrainingSettings(hidden=(8,), epochs=2))
         assert training.model.input_shape == (None, 14, 14, 3)
-        assert training.classifier.metadata["parity"]["max_difference"] < 1e-5
+        assert training.classifier.metadata.parity.max_difference < 1e-5
 
 
 def test_too_few_images_are_refused(class_folders):
@@ -181,10 +182,10 @@ def test_the_fast_recipe_reads_98_percent_of_mnists_test_images(data_folder, see
     test = training.images.subset("test")
     predicted = training.classifier.probabilities(test.images).argmax(axis=1)
     assert np.mean(predicted == test.labels) >= 0.98
-    parity = training.classifier.metadata["parity"]
-    assert parity["num_images"] == 10_000
-    assert parity["max_difference"] < 1e-5
-    assert parity["num_other_classes"] == 0
+    parity = training.classifier.metadata.parity
+    assert parity.num_images == 10_000
+    assert parity.max_difference < 1e-5
+    assert parity.num_other_classes == 0
     assert training.model.count_params() == 1_022_490
 
 
@@ -203,10 +204,12 @@ def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder)
 
 
 def test_a_training_that_diverges_is_no_success(digits):
-    with pytest.raises(TinysightError, match="diverged in epoch 1: the loss is no number; lower the learning rate"):
+    with pytest.raises(
+        TinysightError, match="diverged in epoch 1: the loss is NaN or infinite; lower the learning rate"
+    ):
         train(digits, replace(SMALL, learning_rate=10, weight_decay=10, epochs=3))
 
 
 def test_the_loss_of_certain_and_right_answers_is_no_negative_zero():
-    loss, accuracy = score(np.eye(3, dtype=np.float32), np.arange(3))
-    assert (f"{loss:.4f}", accuracy) == ("0.0000", 1.0)
+    certain, labels = np.eye(3, dtype=np.float32), np.arange(3)
+    assert (f"{log_loss(certain, labels):.4f}", accuracy(certain, labels)) == ("0.0000", 1.0)

@@ -33,7 +33,8 @@ def main(was_interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
     """Run the command line; every failure is one line on standard error and an exit status.
 
     Args:
-        was_interrupted: Tells whether Ctrl-C is behind an error, as it is behind odd ones from imports it breaks off.
+        was_interrupted: Returns whether Ctrl-C was pressed; then any error, such as one from an import that it broke
+            off, counts as the interruption.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -51,26 +52,28 @@ def main(was_interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
             raise
         status = _explain(error)
     if status == INTERRUPTED:
-        raise KeyboardInterrupt  # Typer makes a status of it; what to do about it is the caller's
+        raise KeyboardInterrupt  # Typer turned it into a status; the caller handles it
     sys.exit(status if isinstance(status, int) else DONE)
 
 
 def _explain(error: Exception) -> int:
     """Print an error as one line, and return the exit status that goes with it."""
-    if isinstance(error, typer.TyperException):  # wrong usage, found while parsing
-        if message := error.format_message():  # without any arguments the help is enough
-            console.complain(message)
+    if isinstance(error, typer.TyperException):  # wrong usage, found in parsing
+        if message := error.format_message():  # without any arguments Typer has printed the help
+            console.print_error(message)
         return WRONG_USAGE
     if isinstance(error, TinysightError):
-        console.complain(str(error))
+        console.print_error(str(error))
         return WRONG_USAGE if isinstance(error, SettingsError) else FAILED
     if isinstance(error, OSError):
-        console.complain(f"{error.filename or 'a file'}: {error.strerror or error}")
+        console.print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
         return FAILED
     if isinstance(error, MemoryError):
-        console.complain("out of memory; use fewer or smaller images")
+        console.print_error("out of memory; use fewer or smaller images")
         return FAILED
-    console.complain(f"unexpected {type(error).__name__}: {error}; 'tinysight --debug …' shows where; please report it")
+    console.print_error(
+        f"unexpected {type(error).__name__}: {error}; 'tinysight --debug …' shows where; please report it"
+    )
     return FAILED
 
 

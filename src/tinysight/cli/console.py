@@ -1,4 +1,7 @@
-"""Shows results to people in a terminal, or as plain lines where output is piped; does not compute any."""
+"""Output on the terminal: tables, progress bars, and predictions as table, JSON or CSV.
+
+`prediction_lines` also runs in the processes that predict. They send finished text; the first process only prints it.
+"""
 
 import contextlib
 import csv
@@ -19,13 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..classifier import Prediction
-    from ..data.dataset import ImageSet
-    from ..data.downloads import Progress as ReportProgress
+    from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
     from ..preprocessing.framing import Framed
     from ..training.train import EpochResult, Training
 
-MAX_CLASSES_IN_MATRIX = 20  # wider ones fit no terminal; the report shows up to twice as many
+MAX_CLASSES_IN_MATRIX = 20  # a wider matrix does not fit a terminal; the report shows up to 40 classes
 PREDICTION_FORMATS = ("table", "json", "csv")
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
@@ -34,22 +36,22 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    """Return a text with its control characters written out: a stranger's file name must not steer a terminal."""
-    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # nearly always; ten times as fast
+    """Return a text with control characters escaped, so that a file's name cannot send commands to the terminal."""
+    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # the test is ten times as fast
 
 
-def say(text: str, style: str = "") -> None:
+def print_line(text: str, style: str = "") -> None:
     """Print a line of the result."""
     out.print(Text("\n".join(map(printable, text.split("\n"))), style))
 
 
-def warn(text: str) -> None:
-    """Print a line about what did not go as it should, on standard error."""
+def print_warning(text: str) -> None:
+    """Print a warning on standard error."""
     err.print(Text(f"warning: {printable(text)}", "yellow"))
 
 
-def complain(message: str) -> None:
-    """Print why something failed, as one line on standard error."""
+def print_error(message: str) -> None:
+    """Print an error as one line on standard error."""
     print(f"tinysight: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 
@@ -60,9 +62,9 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator["ReportProgress | None"]:
-    """Give a function that shows how far reading or downloading is, or None where nobody watches.
+    """Yield a function that shows progress on a terminal, or None where standard error is not one.
 
-    Results that go to the same terminal appear above the bar; those that go elsewhere are left alone.
+    Results printed to the same terminal appear above the bar.
     """
     if not err.is_terminal:
         yield None
@@ -77,7 +79,7 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
     def report(what: str, done: int, total: int) -> None:
         if what not in tasks:
             tasks[what] = bar.add_task(what, total=total or None)
-            bar.start()  # not before: its thread shall not be there yet where processes are started
+            bar.start()  # not earlier: it starts a thread, and processes are forked before that
         bar.update(tasks[what], completed=done)
 
     try:
@@ -87,32 +89,34 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
 
 
 def show_left_out(images: "ImageSet") -> None:
-    """Say, on standard error, what was left out of a set."""
+    """Print on standard error what was left out of an image set."""
     for line in images.unreadable:
-        warn(f"left out: {line}")
+        print_warning(f"left out: {line}")
     for line in images.skipped:
         err.print(Text(f"note: {line}", "dim"))
 
 
 def show_images(images: "ImageSet") -> None:
-    """Say what was loaded, and what was left out of it."""
+    """Print what was loaded, and what was left out of it."""
     show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
-    say(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+    print_line(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
 
 
 def show_split(images: "ImageSet") -> None:
-    """Say how many images train, validate and test."""
+    """Print the number of training, validation and test images."""
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
-    say(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
+    print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if counts["unused"]:
-        warn(f"{counts['unused']:,} training images are left out: test or validation images have the same pixels")
+        print_warning(
+            f"{counts['unused']:,} training images are left out: test or validation images have the same pixels"
+        )
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show on a terminal that something is going on."""
+    """Show a spinner on a terminal."""
     with err.status(what) if err.is_terminal else contextlib.nullcontext():
         yield
 
@@ -126,56 +130,56 @@ class EpochLines:
     def __call__(self, result: "EpochResult") -> None:
         """Print the line of one epoch."""
         if not self._has_header:
-            say("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
+            print_line("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
             self._has_header = True
-        say(
+        print_line(
             f"{result.epoch:5d} {percent(result.train_accuracy):>20} {result.train_loss:7.4f} "
             f"{percent(result.validation_accuracy):>22} {result.validation_loss:7.4f} {result.seconds:9.1f}"
         )
 
 
 def show_accuracy(evaluation: "Evaluation") -> None:
-    """Print the figure that matters, with its interval."""
+    """Print the accuracy with its interval."""
     low, high = (percent(bound) for bound in evaluation.accuracy_interval)
     figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
-    say(
+    print_line(
         f"{figure} {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
         f"{evaluation.num_images:,} images (95 % interval {low} to {high})",
         "bold",
     )
     for note in evaluation.notes:
-        say(f"note: {note}", "dim")
+        print_line(f"note: {note}", "dim")
 
 
 def show_training(training: "Training") -> None:
-    """Say how a training ended, where it was not with its last epoch."""
+    """Print how a training ended, where it did not end with its last epoch."""
     if training.was_stopped:
-        warn(f"stopped after epoch {len(training.history)} of {training.settings.epochs}, as asked")
+        print_warning(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
     if training.best_epoch != len(training.history):
-        say(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
+        print_line(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
 
 
 def show_files(folder: Path) -> None:
-    """List what a run has written."""
-    say(f"\nwrote {folder}/")
+    """List the files that a training has written."""
+    print_line(f"\nwrote {folder}/")
     what = {
         "model.onnx": "the classifier",
-        "model.keras": "the same network for Keras",
-        "report.html": "figures, plots, mistakes",
-        "evaluation.json": "the same figures for programs",
+        "model.keras": "the same network as a Keras model",
+        "report.html": "accuracy, plots, mistakes",
+        "evaluation.json": "the same figures as JSON",
         "history.csv": "scores of each epoch",
-        "splits.csv": "where each image went",
-        "settings.json": "how to do it again",
+        "splits.csv": "the split of each image",
+        "settings.json": "every setting, to repeat the training",
     }
     for name, description in what.items():
-        say(f"  {folder / name}  ({description})")
+        print_line(f"  {folder / name}  ({description})")
 
 
 def show_next(*commands: str) -> None:
-    """Suggest what to do now."""
-    say("\nnext:")
+    """Print the commands to run next."""
+    print_line("\nnext:")
     for command in commands:
-        say(f"  {command}", "bold")
+        print_line(f"  {command}", "bold")
 
 
 def show_evaluation(evaluation: "Evaluation") -> None:
@@ -188,10 +192,10 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         table.add_row(
             Text(row.class_name), f"{row.num_images:,}", percent(row.precision), percent(row.recall), percent(row.f1)
         )
-    say("")
+    print_line("")
     _print_table(table)
     if len(evaluation.class_names) <= MAX_CLASSES_IN_MATRIX:
-        say("\nrows: true class, columns: taken for", "dim")
+        print_line("\nrows: true class, columns: predicted class", "dim")
         matrix = Table("", box=None, pad_edge=False, header_style="dim")
         for class_name in evaluation.class_names:
             matrix.add_column(Text(class_name), justify="right")
@@ -204,8 +208,8 @@ class PredictionLines(NamedTuple):
     """Predictions as text.
 
     Attributes:
-        header: What stands above all of them, once.
-        pairs: What goes to standard error and then to standard output, one pair after the other.
+        header: Header of the whole output; printed once.
+        pairs: Text for standard error and text for standard output, printed in turn.
     """
 
     header: str
@@ -215,14 +219,14 @@ class PredictionLines(NamedTuple):
 def prediction_lines(
     predictions: "Sequence[Prediction]", framed: "Sequence[Framed]", output_format: str, reject: bool, show: bool
 ) -> PredictionLines:
-    """Write predictions: as a table for people, as one JSON object a line, or as CSV.
+    """Format predictions as a table, as one JSON object a line, or as CSV.
 
     Args:
-        predictions: Some predictions, at least one.
-        framed: The pictures as the network sees them.
+        predictions: One prediction or more.
+        framed: The pictures as the classifier's input.
         output_format: One of `PREDICTION_FORMATS`.
-        reject: Whether a table says ``none`` where a prediction is to be rejected.
-        show: Whether each picture is drawn, on standard error where that is not part of a table.
+        reject: Whether a table shows ``none`` instead of a rejected class.
+        show: Whether each picture is drawn as text; beside JSON and CSV on standard error.
     """
     if output_format == "table" and out.is_terminal and not show:
         return PredictionLines("", [("", _as_table(predictions, reject))])
@@ -238,13 +242,13 @@ def prediction_lines(
 
 
 def print_predictions(lines: PredictionLines, is_first: bool) -> None:
-    """Print what `prediction_lines` wrote, its header where it is the first."""
+    """Print what `prediction_lines` returned, with the header where it is the first."""
     if is_first:
         sys.stdout.write(lines.header)
-    for for_people, line in lines.pairs:
-        if for_people:
+    for drawing, line in lines.pairs:
+        if drawing:
             sys.stdout.flush()
-            sys.stderr.write(for_people)
+            sys.stderr.write(drawing)
             sys.stderr.flush()
         sys.stdout.write(line)
     sys.stdout.flush()
@@ -255,7 +259,7 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
     table.add_column("picture", overflow="fold", min_width=20)
     table.add_column("class", no_wrap=True)
     table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("then", style="dim")
+    table.add_column("next", style="dim")
     table.add_column("note", style="dim")
     for prediction in predictions:
         table.add_row(*(Text(printable(cell)) for cell in (prediction.source, *_cells(prediction, reject))))
@@ -265,7 +269,7 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
 
 
 def _drawn(pixels: "NDArray[np.uint8]", console: Console) -> str:
-    """Draw pixels as half blocks, two rows a line: in grey or colour where the terminal can, else as letters."""
+    """Draw pixels as text, two rows a line: coloured half blocks where the terminal can, else ASCII characters."""
     levels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
     text = Text()
     for top in range(0, len(levels), 2):
@@ -313,6 +317,6 @@ def _csv_line(values: Sequence[str | float]) -> str:
 
 
 def _print_table(table: Table) -> None:
-    """Print a table at its own width: a pipe has none, and lines broken at 80 columns serve nobody."""
+    """Print a table; in a pipe, lines are not wrapped at 80 columns."""
     width = None if out.is_terminal else 10_000
     out.print(table, soft_wrap=False, width=width)

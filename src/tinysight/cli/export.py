@@ -1,4 +1,4 @@
-"""The command `tinysight export`: parses, calls one room, prints; does not know what a page is made of."""
+"""The command `tinysight export`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,27 @@ EXPORT_FORMATS = ("page",)
 def export(
     classifier: Annotated[
         Path | None,
-        typer.Argument(metavar="[CLASSIFIER]", help="A model.onnx that train wrote; default: the digits inside."),
+        typer.Argument(
+            metavar="[CLASSIFIER]",
+            help="A classifier file: a model.onnx written by `tinysight train`.",
+            show_default="the built-in digit classifier",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File to write; default: the classifier's name and .html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="the classifier's name and .html")
+    ] = None,
     output_format: Annotated[
-        str, typer.Option("--format", help="page: one HTML file that runs in a browser by itself.")
+        str,
+        typer.Option(
+            "--format", help="What to write: page is one HTML file that runs in a browser by itself.", metavar="[page]"
+        ),
     ] = "page",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a classifier as one file that runs elsewhere.
 
-    A page needs no server and no network: opened from a disk or put on any web host, it lets people draw, and answers
-    with the classifier's own network inside it. Nothing that is drawn leaves the browser.
+    A page needs no server and no network connection. It can be opened from a disk or put on any web host. People draw
+    or choose a picture, and the classifier inside the page predicts its class. No picture leaves the browser.
     """
     check_choice("format", output_format, EXPORT_FORMATS)
     path = out or Path(f"{classifier.stem if classifier else 'digits'}.html")
@@ -34,7 +43,7 @@ def export(
 
     check_page_path(path, overwrite)
     page = export_page(Classifier.load(classifier) if classifier else Classifier.pretrained(), path, "", overwrite)
-    console.say(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
-    console.say(
+    console.print_line(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
+    console.print_line(
         f"its 8-bit weights give the classifier's own answer on {page.num_same} of {NUM_PROBES} random patterns"
     )

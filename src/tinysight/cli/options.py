@@ -1,29 +1,71 @@
 """Arguments, options and exit statuses that several commands share."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..data.named_sets import NAMES
 from ..errors import SettingsError, check_number
 from ..preprocessing import MAX_IMAGE_SIDE
-from ..training.settings import APIS, DROPOUT_POSITIONS
+from ..training.settings import TrainingSettings
 
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
-DataArgument = Annotated[str, typer.Argument(metavar="DATA", help="digits, mnist, fashion-mnist, or a path.")]
-ClassifierArgument = Annotated[Path, typer.Argument(metavar="CLASSIFIER", help="A model.onnx that train wrote.")]
-ApiOption = Annotated[str, typer.Option(help=f"How the network is written: {' or '.join(APIS)}.")]
-HiddenOption = Annotated[str, typer.Option(help="Widths of the hidden layers.")]
-PositionOption = Annotated[
-    str | None, typer.Option(help=f"{' or '.join(DROPOUT_POSITIONS).capitalize()} the activation; default: by --api.")
+PANELS = ("Common", "Data", "Network", "Training", "Augmentation", "Output")  # of `tinysight train --help`, in order
+DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
+ClassifierArgument = Annotated[
+    Path, typer.Argument(metavar="CLASSIFIER", help="A classifier file: a model.onnx written by `tinysight train`.")
 ]
 
 
+def setting_option(name: str, panel: str | None = None) -> Any:
+    """Return the command-line option of a field of `TrainingSettings`, to stand in ``Annotated``.
+
+    Args:
+        name: The field's name.
+        panel: Heading below which ``--help`` lists it; by default none.
+    """
+    (setting,) = (one for one in fields(TrainingSettings) if one.name == name)
+    flag = f"--{name.replace('_', '-')}"
+    shown = setting.metadata["unset"] if setting.default is None else True
+    metavar = f"[{'|'.join(setting.metadata['choices'])}]" if setting.metadata["choices"] else None
+    is_negatable = setting.default is None and setting.type == bool | None
+    names = f"{flag}/--no{flag[1:]}" if is_negatable else flag
+    return typer.Option(
+        names, help=setting.metadata["help"], metavar=metavar, show_default=shown, rich_help_panel=panel
+    )
+
+
+def with_settings(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command an option for each field of `TrainingSettings`; the command takes them as ``**settings``."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    derived = []
+    for setting in fields(TrainingSettings):
+        kind: Any = setting.type
+        default: Any = setting.default
+        if isinstance(default, tuple):  # written with commas on the command line
+            kind, default = str, ",".join(map(str, default))
+        annotation = Annotated[kind, setting_option(setting.name, setting.metadata["panel"])]
+        derived.append(inspect.Parameter(setting.name, own[0].KEYWORD_ONLY, default=default, annotation=annotation))
+    # In --help a panel stands where its first option stands
+    ordered = sorted([p.replace(kind=p.KEYWORD_ONLY) for p in own] + derived, key=_panel_number)
+    command.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
+    return command
+
+
+def _panel_number(parameter: inspect.Parameter) -> int:
+    panel = parameter.annotation.__metadata__[0].rich_help_panel
+    return PANELS.index(panel) if panel else -1
+
+
 def parse_hidden(text: str) -> tuple[int, ...]:
-    """Return the widths of hidden layers that a text such as ``784,512`` lists.
+    """Return the widths of hidden layers in a text such as ``784,512``.
 
     Raises:
-        SettingsError: It lists anything else.
+        SettingsError: It is not a list of whole numbers.
     """
     try:
         return tuple(int(width) for width in text.split(","))
@@ -32,10 +74,10 @@ def parse_hidden(text: str) -> tuple[int, ...]:
 
 
 def parse_size(text: str) -> tuple[int, ...]:
-    """Return the shape of images that a text such as ``28x28`` or ``28x28x3`` names.
+    """Return the shape of images in a text such as ``28x28`` or ``28x28x3``.
 
     Raises:
-        SettingsError: It names no shape, or one out of range.
+        SettingsError: It is not a shape, or out of range.
     """
     try:
         size = tuple(int(number) for number in text.lower().replace("×", "x").split("x"))

@@ -18,28 +18,40 @@ def predict(
         list[str],
         typer.Argument(
             metavar="[CLASSIFIER] PICTURE…",
-            help="Files, folders, ZIP archives or patterns; - is standard input. A first one that ends in .onnx is the "
-            "classifier; without one, the classifier of digits that comes with Tinysight.",
+            help="Files, folders, ZIP archives or patterns such as '*.png'; - is standard input. If the first "
+            "name ends in .onnx it is the classifier; else the built-in digit classifier is used.",
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 1,
-    reject: Annotated[bool, typer.Option("--reject", help="Mark what is probably of no class.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Draw each picture as the network sees it.")] = False,
-    output_format: Annotated[str, typer.Option("--format", help="table, json (an object a line) or csv.")] = "table",
+    top: Annotated[
+        int, typer.Option(min=1, help="Number of classes to list for each picture, the most probable first.")
+    ] = 1,
+    reject: Annotated[
+        bool,
+        typer.Option("--reject", help="Show none instead of the class for pictures that probably belong to no class."),
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Draw each picture as the classifier's input, as text.")] = False,
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="How predictions are printed; json is one object a line.", metavar="[table|json|csv]"
+        ),
+    ] = "table",
 ) -> int:
-    """Name what is in pictures.
+    """Predict the class of pictures.
 
-    A picture of another size or colour than the classifier's is framed as its training pictures were.
+    Pictures may have any size and colour: they are preprocessed as the classifier's training pictures were.
     """
+    # Options, classifier and names
     check_choice("format", output_format, console.PREDICTION_FORMATS)
     named = pictures[0] if pictures[0].endswith(".onnx") else None
     names = pictures[1:] if named else pictures
     if not names:
-        raise SettingsError("no picture is named; expected one after the classifier")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; there is a process for each core
+        raise SettingsError("no picture is given; expected at least one after the classifier")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy: there is a process for each core already
     from ..classifier import Classifier
-    from ..predict_files import count_sources, predict_sources
+    from ..prediction import count_sources, predict_sources
 
+    # Predict in several processes; print results and errors in order
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
     finish = partial(console.prediction_lines, output_format=output_format, reject=reject, show=show)
     done = failed = total = 0
@@ -47,8 +59,8 @@ def predict(
         for outcome in outcomes:
             if outcome.num_predicted:
                 console.print_predictions(outcome.finished, is_first=not done)
-            for failure in outcome.failures:
-                console.complain(failure)
+            for _, message in outcome.failures:
+                console.print_error(message)
             if progress:
                 total = total if done or failed else count_sources(names)
                 progress("predicting", done + failed + outcome.num_predicted + len(outcome.failures), total)
@@ -62,12 +74,14 @@ def predict(
 def evaluate(
     classifier: ClassifierArgument,
     data: DataArgument,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole evaluation as JSON instead of tables.")
+    ] = False,
 ) -> int:
-    """Score a classifier on images that it was not trained on.
+    """Evaluate a classifier on images that it was not trained on.
 
-    These are the test images of DATA; if it has none, those that training kept for testing; if the classifier was
-    trained on other data, all of them. Images that it was trained on, wherever they are, are left out.
+    These are the test images of DATA. If DATA has none, they are those that training kept for testing. If the
+    classifier was trained on other data, they are all images of DATA. Images that it was trained on are left out.
     """
     from ..classifier import Classifier
     from ..data.loading import load_images

@@ -1,11 +1,11 @@
-"""The command `tinysight serve`: parses, opens the socket, says where; does not know how requests are answered."""
+"""The command `tinysight serve`: reads the options, opens the socket, and runs the service."""
 
 import os
 import secrets
 import signal
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,38 +14,78 @@ from . import console
 from .options import DONE, INTERRUPTED
 
 MIN_KEY_LENGTH = 8
+KEY_BYTES = 24  # of randomness in a generated key: 192 bits, which cannot be guessed
+API_KEY_VARIABLE = "TINYSIGHT_API_KEY"
+
+
+def _option(panel: str, help_text: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=help_text, rich_help_panel=panel, **settings)
+
+
+ServedClassifierArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CLASSIFIER]",
+        help="A model.onnx written by train. Without it, the built-in digit classifier is served.",
+    ),
+]
+HostOption = Annotated[
+    str, _option("Server", "Address to listen on. 0.0.0.0 listens on all addresses of this machine.")
+]
+PortOption = Annotated[int, _option("Server", "Port to listen on. 0 chooses a free one.")]
+NameOption = Annotated[
+    str | None,
+    _option("Server", "Name of the classifier in paths and responses. By default it comes from the file's path."),
+]
+LogOption = Annotated[
+    bool, _option("Server", "Log each request as a line of JSON on standard error.", "--log/--no-log")
+]
+AllowHostOption = Annotated[
+    list[str] | None,
+    _option("Access", "Host name by which clients may call the service. Repeat the option for several names."),
+]
+ApiKeyOption = Annotated[
+    str | None,
+    _option(
+        "Access",
+        "Key that clients must send. Better set the environment variable: other users see a command's options.",
+        envvar=API_KEY_VARIABLE,
+    ),
+]
+NoApiKeyOption = Annotated[
+    bool, _option("Access", "Answer without a key, also on an address that others can reach.", "--no-api-key")
+]
+MaxBodyOption = Annotated[float, _option("Limits", "Largest body of a request, in MiB. Larger ones get 413.")]
+MaxPixelsOption = Annotated[float, _option("Limits", "Largest picture, in megapixels. Larger ones get 422.")]
+MaxWaitingOption = Annotated[
+    int, _option("Limits", "Number of pictures that may wait to be predicted. Further ones get 429.")
+]
 
 
 def serve(
-    classifier: Annotated[
-        Path | None,
-        typer.Argument(metavar="[CLASSIFIER]", help="A model.onnx that train wrote; default: the digits inside."),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is all of this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 is any that is free.")] = 8000,
-    name: Annotated[str | None, typer.Option(help="What the classifier is called; default: by its path.")] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which the service may be called; may be repeated.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="TINYSIGHT_API_KEY", help="What requests must know; better set in the environment."),
-    ] = None,
-    no_api_key: Annotated[bool, typer.Option("--no-api-key", help="Ask for no key, on any address.")] = False,
-    max_body: Annotated[float, typer.Option(help="Largest body of a request, in MiB.")] = 16.0,
-    max_pixels: Annotated[float, typer.Option(help="Largest picture, in megapixels.")] = 16.0,
-    max_waiting: Annotated[int, typer.Option(help="Pictures that may wait; further ones are told so.")] = 256,
-    log: Annotated[bool, typer.Option("--log/--no-log", help="A line of JSON about each request.")] = True,
+    classifier: ServedClassifierArgument = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    name: NameOption = None,
+    log: LogOption = True,
+    allow_host: AllowHostOption = None,
+    api_key: ApiKeyOption = None,
+    no_api_key: NoApiKeyOption = False,
+    max_body: MaxBodyOption = 16.0,
+    max_pixels: MaxPixelsOption = 16.0,
+    max_waiting: MaxWaitingOption = 256,
 ) -> int:
-    """Answer over HTTP: the drawing page, predictions, and the Open Inference Protocol.
+    """Serve a classifier over HTTP: drawing page, predictions, Open Inference Protocol.
 
-    The page is at /, what else there is at /openapi.json. On an address other than this machine's own, a key is asked
-    for; without --api-key one is made and shown.
+    The drawing page is at /, the list of all routes at /openapi.json.
+
+    An address that other machines can reach needs an API key. Without --api-key, one is generated and shown.
     """
+    # Check options before anything is loaded
     check_number("port", port, 0, 65_535)
     if name and "/" in name:
-        raise SettingsError(f"the name is {name!r}; expected one without /, which no path of the service could hold")
-    key = _key_for(host, api_key, no_api_key)
+        raise SettingsError(f"the name is {name!r}; expected one without /, since it is one part of a path")
+    key = _choose_key(host, api_key, no_api_key)
     try:
         from ..serving.app import Service
         from ..serving.limits import BODY_MIB, MEGAPIXEL, MIB, PICTURE_MEGAPIXELS, Limits
@@ -54,33 +94,37 @@ def serve(
         raise MissingExtraError("serving", "serve") from error
     from ..classifier import Classifier
 
+    # Check the limits before the conversion to whole numbers, which fails on NaN and infinity.
     check_number("largest body in MiB", max_body, *BODY_MIB)
     check_number("largest picture in megapixels", max_pixels, *PICTURE_MEGAPIXELS)
     limits = Limits(max_body_bytes=int(max_body * MIB), max_pixels=int(max_pixels * MEGAPIXEL), max_waiting=max_waiting)
     loaded = Classifier.load(classifier) if classifier else Classifier.pretrained()
-    listener = listen(host, port)
-    with listener:
-        called = name or _name_of(classifier)
-        service = Service(loaded, called, limits=limits, key=key, hosts=(host, *(allow_host or ())), has_lines=log)
+    name = name or _default_name(classifier)
+    # Open the socket before the service starts its worker: a port in use is found first.
+    with listen(host, port) as listener:
+        allowed_hosts = (host, *(allow_host or ()))
+        service = Service(loaded, name, limits=limits, api_key=key, allowed_hosts=allowed_hosts, is_logging=log)
         shown_host = f"[{host}]" if ":" in host else host
-        console.say(f"serving {called} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
+        console.print_line(f"serving {name} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
         if key and not api_key:
-            console.say(f"its key, made for this run: {key}")
+            console.print_line(f"API key, generated for this run: {key}")
         stopped_by = run(service, listener, limits)
     return INTERRUPTED if stopped_by == signal.SIGINT else DONE
 
 
-def _key_for(host: str, api_key: str | None, no_api_key: bool) -> str:
-    """Return the key that is asked for; empty if none is."""
+def _choose_key(host: str, api_key: str | None, no_api_key: bool) -> str:
+    """Return the API key that requests must have; empty if they need none."""
     if no_api_key:
-        if api_key and "TINYSIGHT_API_KEY" not in os.environ:
+        if api_key and API_KEY_VARIABLE not in os.environ:
             raise SettingsError("both --api-key and --no-api-key are given; choose one")
         return ""
     if api_key is not None:
         if len(api_key) < MIN_KEY_LENGTH or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-            raise SettingsError(f"the API key is not {MIN_KEY_LENGTH} or more ASCII characters without spaces")
+            raise SettingsError(
+                f"the API key does not fit; expected {MIN_KEY_LENGTH} or more ASCII characters without spaces"
+            )
         return api_key
-    return "" if _is_loopback(host) else secrets.token_urlsafe(24)
+    return "" if _is_loopback(host) else secrets.token_urlsafe(KEY_BYTES)
 
 
 def _is_loopback(host: str) -> bool:
@@ -90,8 +134,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _name_of(classifier: Path | None) -> str:
-    """Call a classifier by its file, or by its run's folder if that says more."""
+def _default_name(classifier: Path | None) -> str:
+    """Return the name of a classifier's file, or of its folder if the file is just called model."""
     if classifier is None:
         return "digits"
     return classifier.resolve().parent.name if classifier.stem == "model" else classifier.stem

@@ -1,8 +1,4 @@
-"""Reads IDX files and ``.npz`` archives into arrays; does not know what the images are for.
-
-Each reader gives `Part`s: images and label values of one part of a set, ``train``, ``validation``, ``test``, or
-``all`` where the source does not say.
-"""
+"""Reads IDX files and ``.npz`` archives into arrays, split by split."""
 
 import gzip
 import re
@@ -20,24 +16,24 @@ from ..errors import DataError
 from .cache import MAX_BYTES_IN_MEMORY, open_array
 
 MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
-# What people call the parts in an .npz
-NPZ_PARTS = {
+# The split by the name of an array in an .npz, without its x_ or y_
+NPZ_SPLITS = {
     "train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test",
 }  # fmt: skip
-_IDX_NAME = re.compile(r"(?P<part>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
+_IDX_NAME = re.compile(r"(?P<split>train|t10k|test)-(?P<kind>images|labels)[-.]idx[31]-ubyte(\.gz)?")
 
 IdxFiles = dict[str, dict[str, Path]]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of an image set as it was stored.
+class SplitArrays:
+    """The images and labels of one split, as they are stored.
 
     Attributes:
-        split: ``train``, ``validation``, ``test`` or ``all``.
+        split: ``train``, ``validation``, ``test``, or ``all`` where the source does not say.
         images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, 3)``.
-        labels: Label values, ``(num_images,)``, integers.
-        source: Name of the file that held the images.
+        labels: int64 ``(num_images,)``, any whole numbers.
+        source: Name of the file that the images are from.
     """
 
     split: str
@@ -47,12 +43,12 @@ class Part:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes, plain or gzip; a large plain one is mapped, not read.
+    """Read one IDX file of unsigned bytes, plain or gzip; a large plain one is memory-mapped.
 
     Source: the format is described at http://yann.lecun.com/exdb/mnist/.
 
     Raises:
-        DataError: The file is not IDX, holds another type, or is truncated.
+        DataError: The file is not IDX, holds another type, is truncated or too long.
     """
     try:
         with path.open("rb") as file:
@@ -66,13 +62,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{path}: the gzip data is truncated or damaged; fetch the file again") from None
+        raise DataError(f"{path}: the gzip data is truncated or damaged; download the file again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
-    """Return the array in an IDX file, reading no more than its header announces; messages call it `name`."""
+    """Return the array in an IDX file, which error messages call `name`; reads no more than its header announces."""
     shape = _parse_header(stream, name)
     data = stream.read(prod(shape) + 1)
     _check_length(len(data), prod(shape), name)
@@ -80,6 +76,7 @@ def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
 
 
 def _parse_header(stream: BinaryIO | gzip.GzipFile, name: str) -> tuple[int, ...]:
+    """Return the shape that an IDX file's header announces."""
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0":
         raise DataError(f"{name}: not an IDX file (it does not begin with two zero bytes)")
@@ -90,7 +87,8 @@ def _parse_header(stream: BinaryIO | gzip.GzipFile, name: str) -> tuple[int, ...
     header = stream.read(4 * num_dimensions)
     shape = tuple(int(n) for n in np.frombuffer(header.ljust(4 * num_dimensions, b"\0"), ">u4"))
     if prod(shape) > MAX_IDX_BYTES:
-        raise DataError(f"{name}: announces {prod(shape):,} bytes, which no IDX file has; it is damaged")
+        received, expected = f"{prod(shape):,} bytes", f"{MAX_IDX_BYTES:,} at most"
+        raise DataError(f"{name}: announces {received}, expected {expected}; the file is damaged")
     if len(header) < 4 * num_dimensions:
         raise DataError(f"{name}: the IDX file is truncated within its header")
     return shape
@@ -107,44 +105,45 @@ def _check_length(received: int, expected: int, name: str) -> None:
 
 def find_idx_files(folder: Path) -> IdxFiles:
     """Return the files in a folder that have IDX files' names."""
-    return sort_idx_files(sorted(path for path in folder.iterdir() if path.is_file()))
+    return pair_idx_files(sorted(path for path in folder.iterdir() if path.is_file()))
 
 
-def sort_idx_files(paths: Iterable[Path]) -> IdxFiles:
-    """Tell by MNIST's names what is in each file: ``{"train": {"images": path, "labels": path}, "test": …}``."""
+def pair_idx_files(paths: Iterable[Path]) -> IdxFiles:
+    """Group files named as MNIST's are: ``{"train": {"images": path, "labels": path}, "test": …}``."""
     found: IdxFiles = {}
     for path in sorted(paths, reverse=True):  # "train" before "test" and "t10k"
         match = _IDX_NAME.fullmatch(path.name)
         if match:
-            split = "train" if match["part"] == "train" else "test"
+            split = "train" if match["split"] == "train" else "test"
             found.setdefault(split, {}).setdefault(match["kind"], path)
     return found
 
 
-def read_idx_files(files: IdxFiles, name: str) -> list[Part]:
-    """Read pairs of IDX files, as `find_idx_files` gives them; error messages call the set `name`.
+def read_idx_files(files: IdxFiles, name: str) -> list[SplitArrays]:
+    """Read pairs of IDX files that `find_idx_files` returned; error messages call the set `name`.
 
     Raises:
         DataError: A file is damaged, one of a pair is missing, or a pair's counts differ.
     """
-    parts = []
+    splits = []
     for split, pair in files.items():
         for kind in ("images", "labels"):
             if kind not in pair:
                 raise DataError(f"{name}: holds {split} IDX files, but none with {split} {kind}")
         images, labels = read_idx(pair["images"]), read_idx(pair["labels"])
-        parts.append(_part(split, images, labels, pair["images"].name, name))
-    return parts
+        splits.append(_checked(split, images, labels, pair["images"].name, name))
+    return splits
 
 
-def read_npz(path: Path) -> list[Part]:
-    """Read ``x_train``, ``y_train`` and, where they are, such pairs for validation and test; never unpickles.
+def read_npz(path: Path) -> list[SplitArrays]:
+    """Read ``x_train``, ``y_train`` and, if there, such pairs for validation and test; never unpickles.
 
-    Those for validation may be called ``x_val``, ``x_valid`` or ``x_validation``.
+    The validation images may be called ``x_val``, ``x_valid`` or ``x_validation``.
 
     Raises:
-        DataError: The file is damaged, an array is missing, holds Python objects, or has a shape of another kind.
+        DataError: The file is damaged, an array is missing, holds Python objects, or has another shape.
     """
+    # Read the arrays with names of the right form
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: _npz_array(archive, key, path) for key in archive.files if key[:2] in ("x_", "y_")}
@@ -154,13 +153,15 @@ def read_npz(path: Path) -> list[Part]:
         raise
     except Exception:  # zipfile and NumPy raise anything on damaged archives, RuntimeError and TypeError included
         raise DataError(f"{path}: not a readable .npz archive") from None
-    names = [name for name in NPZ_PARTS if f"x_{name}" in arrays or f"y_{name}" in arrays]
+
+    # There must be images and labels for training, and at most one pair for each split
+    names = [name for name in NPZ_SPLITS if f"x_{name}" in arrays or f"y_{name}" in arrays]
     is_paired = all(f"x_{name}" in arrays and f"y_{name}" in arrays for name in names)
-    if "train" not in names or not is_paired or len({NPZ_PARTS[name] for name in names}) < len(names):
+    if "train" not in names or not is_paired or len({NPZ_SPLITS[name] for name in names}) < len(names):
         expected = "arrays x_train, y_train, x_test, y_test and perhaps x_val, y_val"
         raise DataError(f"{path}: expected {expected}; it holds {', '.join(sorted(arrays)) or 'none of them'}")
     return [
-        _part(NPZ_PARTS[name], arrays[f"x_{name}"], arrays[f"y_{name}"], f"{path.name}/x_{name}", str(path))
+        _checked(NPZ_SPLITS[name], arrays[f"x_{name}"], arrays[f"y_{name}"], f"{path.name}/x_{name}", str(path))
         for name in names
     ]
 
@@ -177,41 +178,46 @@ def _npz_array(archive: "np.lib.npyio.NpzFile", key: str, path: Path) -> NDArray
     return array
 
 
-def _part(split: str, images: NDArray[np.generic], labels: NDArray[np.generic], source: str, name: str) -> Part:
-    """Check that images and labels fit together, and bring them to uint8 and int64."""
+def _checked(
+    split: str, images: NDArray[np.generic], labels: NDArray[np.generic], source: str, name: str
+) -> SplitArrays:
+    """Check that images and labels fit together, and drop axes of length 1."""
+    # Images: grey or colour, uint8
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     is_picture = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
     if images.dtype != np.uint8 or not is_picture:
         received = f"{images.dtype} {images.shape}"
         raise DataError(f"{name}: {split} images are {received}; expected uint8 (images, height, width[, 3])")
+
+    # Labels: one whole number for each image
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         received = f"{labels.dtype} {labels.shape}"
         raise DataError(f"{name}: {split} labels are {received}; expected whole numbers of shape (images,)")
     if len(images) != len(labels):
-        raise DataError(f"{name}: {len(images):,} {split} images but {len(labels):,} labels; expected as many")
-    return Part(split, images.astype(np.uint8, copy=False), labels.astype(np.int64), source)
+        raise DataError(f"{name}: {len(images):,} {split} images but {len(labels):,} labels; expected equal numbers")
+    return SplitArrays(split, images.astype(np.uint8, copy=False), labels.astype(np.int64), source)
 
 
-def label_parts(
-    parts: list[Part], class_names: tuple[str, ...] | None, name: str
+def label_indices(
+    splits: list[SplitArrays], class_names: tuple[str, ...] | None, name: str
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Turn the label values of all parts into indices.
+    """Turn the labels of all splits into indices of classes.
 
     Args:
-        parts: What was read; not empty.
-        class_names: Names of the labels 0, 1, …; None: each value that occurs is a class named by its number.
+        splits: One split or more.
+        class_names: Names of the labels 0, 1, …; None: each label that occurs is a class named by its number.
         name: What error messages call the set.
 
     Returns:
-        int64 indices into the class names, for all parts in turn, and the class names.
+        Indices into the class names, int64 ``(num_images,)`` for all splits one after the other; and the class names.
 
     Raises:
         DataError: There are no images, or a label has no name.
     """
-    values = np.concatenate([part.labels for part in parts])
+    values = np.concatenate([split.labels for split in splits])
     if not len(values):
         raise DataError(f"{name}: holds no images")
     if class_names is None:
@@ -219,5 +225,5 @@ def label_parts(
         return indices.astype(np.int64), tuple(str(value) for value in occurring)
     if values.min() < 0 or values.max() >= len(class_names):
         worst = values.min() if values.min() < 0 else values.max()
-        raise DataError(f"{name}: label {worst} is outside 0–{len(class_names) - 1}")
+        raise DataError(f"{name}: label {worst} is outside 0–{len(class_names) - 1}, the set's classes")
     return values, class_names

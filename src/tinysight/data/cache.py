@@ -1,6 +1,6 @@
-"""Keeps decoded images on disk, one folder an image set; does not know what the arrays mean.
+"""Keeps decoded images on disk, a folder for each image set, as memory-mapped arrays.
 
-A folder is built under a temporary name and renamed when it is whole, so that a killed run leaves no half of one.
+A folder is filled under a temporary name and renamed when it is complete, so that a killed run leaves no partial one.
 """
 
 import atexit
@@ -9,144 +9,183 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
+from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from ..errors import TinysightError
+LAYOUT = 3  # counted up when the stored files change, so that no old folder is misread
+IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
+BYTES_PER_ROW_BESIDE = 128  # what the other files hold of an image: label 8, split 1, hash 32, the rest for its name
+MAX_BYTES_IN_MEMORY = 2**26  # 64 MiB, all of MNIST: larger arrays are handled in chunks, through files
 
-LAYOUT = 3  # counted up when what is stored changes, so that no old folder is misread
-MAX_BYTES_IN_MEMORY = 2**26  # 64 MiB, all of MNIST: larger arrays go through files, a part at a time
+
+@dataclass
+class Entry:
+    """A cached image set that is being built.
+
+    Attributes:
+        folder: Where its files are written; after `building`, where they are kept.
+    """
+
+    folder: Path
 
 
 def cache_folder() -> Path:
-    """Return ``$TINYSIGHT_CACHE``, or this system's folder for caches."""
+    """Return ``$TINYSIGHT_CACHE``, or the system's folder for caches."""
     chosen = os.environ.get("TINYSIGHT_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("tinysight", appauthor=False)
 
 
-def fingerprint(*parts: object) -> str:
-    """Name a set by all that its arrays depend on."""
-    return sha256(json.dumps([LAYOUT, *parts], default=str).encode()).hexdigest()[:32]
+def fingerprint(*facts: object) -> str:
+    """Return a set's key: a hash of everything that its arrays depend on."""
+    return sha256(json.dumps([LAYOUT, *facts], default=str).encode()).hexdigest()[:32]
 
 
 def file_fingerprint(path: Path) -> tuple[str, int, int, int]:
-    """Tell a file apart from its later versions without reading it: path, bytes, when content and status changed."""
+    """Identify one version of a file without reading it: path, bytes, times when content and status changed."""
     status = path.stat()
     return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def stored_folder(name: str, fill: Callable[[Path], None]) -> Path:
-    """Return the folder of the cached set `name`, after having `fill` fill it where it is not there yet."""
-    folder = cache_folder() / "images" / name
-    return folder if (folder / "about.json").is_file() else filled_anew(name, fill)
+def entry_folder(key: str) -> Path:
+    """Return the folder in which the set of that key is cached, if it is."""
+    return cache_folder() / "images" / key
 
 
-def filled_anew(name: str, fill: Callable[[Path], None]) -> Path:
-    """Have `fill` fill the folder of the set `name`, in place of what is there.
+@contextmanager
+def building(key: str, shape: tuple[int, ...]) -> Iterator[Entry]:
+    """Give a new folder for a set's files; when the block ends without an error, it becomes the set's folder.
 
-    Where the cache cannot be written the folder is a temporary one: that costs time at the next run, not the job.
+    Where the cache cannot be written, or lacks room, the folder is a temporary one, removed when the process ends: the
+    images are decoded again in the next run.
+
+    Args:
+        key: The set's `fingerprint`; a folder that the cache has for it is replaced.
+        shape: ``(num_images, height, width)`` or ``(num_images, height, width, 3)``, the largest that may be needed.
+
+    Raises:
+        OSError: There is no room for a temporary folder either.
     """
-    final = cache_folder() / "images" / name
+    final = entry_folder(key)
+    entry = Entry(_new_folder(final, prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE))
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        return _filled(Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent)), fill, final)
-    except OSError as error:
-        if isinstance(error, TinysightError):
-            raise
-        temporary = Path(tempfile.mkdtemp(prefix="tinysight-"))
-        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-        (temporary / "building").mkdir()
-        return _filled(temporary / "building", fill, temporary / name)
-
-
-def _filled(building: Path, fill: Callable[[Path], None], final: Path) -> Path:
-    """Fill a folder and rename it; if that fails, remove it."""
-    try:
-        fill(building)
-        shutil.rmtree(final, ignore_errors=True)
-        building.rename(final)
-        return final
+        yield entry
+        if entry.folder.parent == final.parent:
+            shutil.rmtree(final, ignore_errors=True)
+            entry.folder = _renamed(entry.folder, final)
     except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(entry.folder, ignore_errors=True)
         raise
 
 
-def write_about(folder: Path, about: dict[str, Any]) -> None:
-    """Store what belongs to the arrays; written last, it marks the set as whole."""
-    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+def _new_folder(final: Path, num_bytes: int) -> Path:
+    """Make a folder beside `final`, or else a temporary one, in which the images' file has `num_bytes`."""
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        return _with_room(Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent)), num_bytes)
+    except OSError:
+        return _with_room(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """Return what `write_about` stored."""
-    about: dict[str, Any] = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    return about
+def _with_room(folder: Path, num_bytes: int) -> Path:
+    """Allocate the images' file in a folder; if that fails, remove the folder."""
+    try:
+        with (folder / IMAGES_FILE).open("wb") as file:
+            _allocate(file, num_bytes)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
 
 
-def create_images(folder: Path, shape: tuple[int, ...], file_name: str = "images.u8") -> NDArray[np.uint8]:
-    """Create the mapped uint8 array of a set's images, to be filled row by row.
+def _renamed(folder: Path, final: Path) -> Path:
+    """Rename a complete folder, and return where it is then."""
+    try:
+        return folder.rename(final)
+    except OSError:  # another process has stored the same set at this moment: use one's own copy until the end
+        return _removed_at_exit(folder)
 
-    Raises:
-        OSError: There is no room for it on the disk.
-    """
-    return create_array(folder / file_name, shape)
+
+def _removed_at_exit(folder: Path) -> Path:
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def writable_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Map the images' file of a folder from `building`, to be filled row by row."""
+    return np.memmap(folder / IMAGES_FILE, np.uint8, "r+", 0, shape)
+
+
+def finish_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Give back the room that the images' file does not need, and open it read-only."""
+    os.truncate(folder / IMAGES_FILE, prod(shape))
+    return open_images(folder, shape)
 
 
 def open_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Open the first rows of a set's images, read-only, without reading them."""
-    return open_array(folder / "images.u8", shape)
+    """Map a cached set's images, read-only."""
+    return open_array(folder / IMAGES_FILE, shape)
 
 
-def create_array(file: Path | BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Create a mapped uint8 array, to be filled row by row.
+def create_array(file: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Map an empty file as a uint8 array, to be filled row by row.
 
     Raises:
-        OSError: There is no room for it on the disk; found now, since writing to a mapped file would kill the process.
+        OSError: The disk has no room for it.
     """
-    if isinstance(file, Path):
-        with file.open("w+b") as opened:
-            return create_array(opened, shape)
-    num_bytes = int(np.prod(shape, dtype=np.int64))
-    if hasattr(os, "posix_fallocate") and num_bytes:
-        os.posix_fallocate(file.fileno(), 0, num_bytes)
+    _allocate(file, prod(shape))
     return np.memmap(file, np.uint8, "w+", shape=shape)  # type: ignore[call-overload, no-any-return]
 
 
+def _allocate(file: BinaryIO, num_bytes: int) -> None:
+    """Give an empty file its full size on the disk; raises `OSError` if there is no room.
+
+    A mapped file that finds the disk full while it is written kills the process.
+    """
+    if hasattr(os, "posix_fallocate") and num_bytes:
+        os.posix_fallocate(file.fileno(), 0, num_bytes)
+    else:
+        file.truncate(num_bytes)
+
+
 def open_array(path: Path, shape: tuple[int, ...], offset: int = 0) -> NDArray[np.uint8]:
-    """Open a uint8 array that begins at a byte of a file, read-only, without reading it."""
+    """Map a uint8 array that begins at a byte of a file, read-only."""
     return np.memmap(path, np.uint8, "r", offset, shape)
 
 
 def select_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return rows of an array, in rising order: a view where there is no gap, otherwise a copy.
+    """Return rows of an array, in rising order: a view where they are consecutive, otherwise a copy.
 
-    A copy too large for memory is in a temporary file that goes with it.
+    A copy larger than `MAX_BYTES_IN_MEMORY` is mapped to a temporary file, which is removed with it.
     """
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return array[int(rows[0]) : int(rows[-1]) + 1]
     shape = (len(rows), *array.shape[1:])
-    if np.prod(shape, dtype=np.int64) <= MAX_BYTES_IN_MEMORY:
+    if prod(shape) <= MAX_BYTES_IN_MEMORY:
         return array[rows]
     with tempfile.TemporaryFile() as file:
         copy = create_array(file, shape)  # type: ignore[arg-type]
-    for part in row_slices(copy):
-        copy[part] = array[rows[part]]
+    for chunk in row_slices(copy):
+        copy[chunk] = array[rows[chunk]]
         release_pages(array)
         release_pages(copy)
     return copy
 
 
 def row_slices(array: NDArray[np.generic]) -> Iterator[slice]:
-    """Yield an array's rows in parts of a size that memory holds easily."""
-    bytes_per_row = max(1, int(np.prod(array.shape[1:], dtype=np.int64)) * array.itemsize)
-    size = max(1, MAX_BYTES_IN_MEMORY // bytes_per_row)
-    for start in range(0, len(array), size):
-        yield slice(start, min(start + size, len(array)))
+    """Yield slices that cover an array's rows, each of `MAX_BYTES_IN_MEMORY` or less."""
+    bytes_per_row = max(1, prod(array.shape[1:]) * array.itemsize)
+    rows_at_a_time = max(1, MAX_BYTES_IN_MEMORY // bytes_per_row)
+    for start in range(0, len(array), rows_at_a_time):
+        yield slice(start, min(start + rows_at_a_time, len(array)))
 
 
 def release_pages(array: NDArray[np.uint8]) -> None:

@@ -1,8 +1,8 @@
-"""ImageSet: labelled images, their names and their splits."""
+"""ImageSet: labelled images with their class names, sources and splits."""
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -16,10 +16,14 @@ from ..preprocessing.framing import Framing
 from .cache import select_rows
 
 SPLITS = ("train", "validation", "test", "all", "unused")
+Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
 
 
 class RowSources(Sequence[str]):
-    """Names of images that lie as rows in a few files, such as ``images.idx[7]``, made when they are asked for."""
+    """Sources of images that are rows of a few files, such as ``images.idx[7]``.
+
+    Each name is made when it is read, so that millions of images take no memory for their names.
+    """
 
     def __init__(self, files: Sequence[tuple[str, int]]) -> None:
         """Take each file's name and number of rows."""
@@ -40,10 +44,10 @@ class RowSources(Sequence[str]):
 
 
 class SelectedSources(Sequence[str]):
-    """Some of a set's sources."""
+    """The sources of some of a set's images: a view, which copies no names."""
 
     def __init__(self, sources: Sequence[str], chosen: NDArray[np.int64]) -> None:
-        """Take all sources, and the positions of some."""
+        """Take the sources of all images, and the positions of some."""
         self._sources, self._chosen = sources, chosen
 
     def __len__(self) -> int:
@@ -59,16 +63,16 @@ class ImageSet:
     """Labelled images, all of one size.
 
     Attributes:
-        name: What the set was loaded from, as the user called it.
+        name: The name or path that the set was loaded from, as the user wrote it.
         images: uint8 ``(num_images, height, width)`` or ``(num_images, height, width, 3)``; may be memory-mapped.
         labels: int64 ``(num_images,)``, indices into `class_names`.
         class_names: Name of each class.
-        sources: Where each image came from: a file below the folder, or a file and the row in it.
-        split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where nothing is decided yet,
+        sources: Where each image came from: a file's path below the folder, or a file's name and the row in it.
+        split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where the split is not decided yet,
             ``unused`` where a test or validation image has the same pixels.
         hashes: uint8 ``(num_images, 32)``, SHA-256 of each image's pixels.
-        framing: How a picture from elsewhere becomes like these.
-        skipped: A line for each folder or kind of file that was passed over.
+        framing: How a picture is framed to become an image like these.
+        skipped: A line for each folder, or group of files, that is not part of the set.
         unreadable: A line for each picture that could not be read.
     """
 
@@ -91,11 +95,11 @@ class ImageSet:
         return np.flatnonzero(self.split == SPLITS.index(split))
 
     def subset(self, split: str) -> "ImageSet":
-        """Return the images of one split as a set of their own."""
+        """Return the images of one of `SPLITS` as a set."""
         return self.rows(self.indices(split))
 
     def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
-        """Return the images at rising positions as a set of their own."""
+        """Return the images at the chosen positions, which are in rising order, as a set."""
         return ImageSet(
             self.name, select_rows(self.images, chosen), self.labels[chosen], self.class_names,
             SelectedSources(self.sources, chosen), self.split[chosen], self.hashes[chosen], self.framing,
@@ -103,7 +107,7 @@ class ImageSet:
 
     @cached_property
     def data_hash(self) -> str:
-        """SHA-256 over images, labels and class names, in hexadecimal; tells whether two sets are the same."""
+        """SHA-256 of images, labels and class names, in hexadecimal; equal for equal sets."""
         digest = sha256(json.dumps([self.images.shape, self.class_names]).encode())
         digest.update(np.ascontiguousarray(self.labels).data)
         digest.update(np.ascontiguousarray(self.hashes).data)
@@ -111,8 +115,8 @@ class ImageSet:
 
 
 def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number.
+    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint32 ``(num_images,)``.
 
-    Among 100,000 images, two different ones share such a number with a chance of 1 in 43,000 for each.
+    Among 100,000 images, an image has the number of a different one with a chance of 1 in 43,000.
     """
     return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)

@@ -1,9 +1,10 @@
-"""Reads a folder of class folders full of pictures; does not know what the pictures are for."""
+"""Lists and decodes the pictures in a folder of class folders."""
 
 import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from os import cpu_count
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from ..errors import DataError, PictureError
 from ..preprocessing.decode import SUFFIXES, read_picture, without_warnings
 from ..preprocessing.framing import Framing, frame_picture
 
-# What people call the parts of a set
-PART_FOLDERS = {
+# The split by the name of a folder of class folders
+SPLIT_FOLDERS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
@@ -31,27 +32,31 @@ class PictureFile:
 
 
 def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
-    """Walk a folder of class folders, with or without train, validation and test folders above them.
+    """List the pictures in class folders, with or without train, validation and test folders above them.
 
     Returns:
-        The picture files in a fixed order, and a line for each thing that was passed over. Hidden files and folders
-        are passed over without a line.
+        The picture files in a fixed order, and a line for each folder or group of files that is skipped. Hidden files
+        and folders are skipped without a line.
 
     Raises:
         DataError: A folder cannot be read.
     """
-    here, tops = _entries(folder)
-    skipped = [f"{folder}: {len(here)} file(s) in no class folder passed over"] if here else []
-    parts = [top for top in tops if _is_part(top)]
-    if any(PART_FOLDERS[part.name.lower()] == "train" for part in parts):
-        skipped += [f"{top}: passed over, since it is beside {parts[0].name}" for top in tops if top not in parts]
-        strays = {part: len(_entries(part)[0]) for part in parts}
-        skipped += [f"{part}: {n} file(s) in no class folder passed over" for part, n in strays.items() if n]
-        groups = [(PART_FOLDERS[part.name.lower()], _entries(part)[1]) for part in parts]
+    # Find the class folders of each split
+    loose_files, folders = _entries(folder)
+    skipped = [f"{folder}: {len(loose_files)} file(s) in no class folder passed over"] if loose_files else []
+    split_folders = [top for top in folders if _is_split_folder(top)]
+    if any(SPLIT_FOLDERS[top.name.lower()] == "train" for top in split_folders):
+        first = split_folders[0].name
+        skipped += [f"{top}: passed over, since it is beside {first}" for top in folders if top not in split_folders]
+        num_loose = {top: len(_entries(top)[0]) for top in split_folders}
+        skipped += [f"{top}: {n} file(s) in no class folder passed over" for top, n in num_loose.items() if n]
+        splits = [(SPLIT_FOLDERS[top.name.lower()], _entries(top)[1]) for top in split_folders]
     else:
-        groups = [("all", tops)]
+        splits = [("all", folders)]
+
+    # List the pictures of each class
     files: list[PictureFile] = []
-    for split, class_folders in groups:
+    for split, class_folders in splits:
         for class_folder in class_folders:
             below = _files_below(class_folder)
             pictures = [path for path in below if path.suffix.lower() in SUFFIXES]
@@ -64,9 +69,9 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
     return files, skipped
 
 
-def _is_part(folder: Path) -> bool:
-    """Tell a part such as ``train/`` from a class of that name: a part's pictures, but for strays, are in folders."""
-    if folder.name.lower() not in PART_FOLDERS:
+def _is_split_folder(folder: Path) -> bool:
+    """Tell the folder of a split, such as ``train/``, from a class of that name: it has most pictures in subfolders."""
+    if folder.name.lower() not in SPLIT_FOLDERS:
         return False
     files, folders = _entries(folder)
     num_below = sum(_num_pictures(_files_below(below)) for below in folders)
@@ -87,6 +92,7 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _files_below(folder: Path) -> list[Path]:
+    """Return all files in a folder and its subfolders, sorted; links to folders are not followed."""
     files, folders = _entries(folder)
     return files + [path for below in folders if not below.is_symlink() for path in _files_below(below)]
 
@@ -97,36 +103,37 @@ def decode_files(
     """Decode each file into its row of `images`, on all cores.
 
     Args:
-        files: What to decode.
+        files: The pictures.
         framing: How each picture is framed.
-        images: uint8 ``(len(files), *framing.image_shape)``, filled row by row.
+        images: uint8 ``(len(files), *framing.image_shape)``, filled row by row; of a file with a problem the row stays.
         progress: Called with the number of files done.
 
     Returns:
-        What is wrong with each file, empty where nothing is.
+        The problem with each file, empty if there is none.
     """
     problems = []
     with without_warnings(), ThreadPoolExecutor(cpu_count()) as pool:
-        for row, outcome in enumerate(_in_chunks(pool, files, framing)):
-            if isinstance(outcome, str):
-                problems.append(outcome)
+        for row, decoded in enumerate(_decoded(pool, files, framing)):
+            if isinstance(decoded, str):
+                problems.append(decoded)
             else:
-                images[row] = outcome
+                images[row] = decoded
                 problems.append("")
             progress(row + 1)
     return problems
 
 
-def _in_chunks(
-    pool: ThreadPoolExecutor, files: list[PictureFile], framing: Framing, chunk: int = 512
+def _decoded(
+    pool: ThreadPoolExecutor, files: list[PictureFile], framing: Framing, chunk_size: int = 512
 ) -> Iterator[NDArray[np.uint8] | str]:
-    """Decode in order, with no more than one chunk of pictures in memory."""
+    """Yield each file's pixels, or its problem, in order; no more than one chunk is in memory."""
+    decode = partial(_decode, framing=framing)
+    for start in range(0, len(files), chunk_size):
+        yield from pool.map(decode, files[start : start + chunk_size])
 
-    def decode(file: PictureFile) -> NDArray[np.uint8] | str:
-        try:
-            return frame_picture(read_picture(file.path), framing)[0]
-        except PictureError as error:
-            return str(error)
 
-    for start in range(0, len(files), chunk):
-        yield from pool.map(decode, files[start : start + chunk])
+def _decode(file: PictureFile, framing: Framing) -> NDArray[np.uint8] | str:
+    try:
+        return frame_picture(read_picture(file.path), framing).pixels
+    except PictureError as error:
+        return str(error)

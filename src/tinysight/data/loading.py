@@ -1,29 +1,31 @@
-"""ImageSet, and `load_images` that makes one from a name or a path; does not know models or training.
+"""Makes an `ImageSet` of a name or a path, by way of the cache.
 
-Whatever the source, its pictures are decoded once into a memory-mapped uint8 array in the cache.
+Whatever the source, its images are decoded and framed once, into a memory-mapped uint8 array in the cache.
 """
 
 import difflib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, MissingExtraError, TinysightError
+from ..errors import DataError, MissingExtraError
 from ..preprocessing.decode import read_picture
 from ..preprocessing.framing import Framing, frame_pictures
 from ..preprocessing.ink import frame_bitmap
 from . import cache
-from .arrays import Part, find_idx_files, label_parts, read_idx_files, read_npz, sort_idx_files
+from .arrays import SplitArrays, find_idx_files, label_indices, pair_idx_files, read_idx_files, read_npz
 from .cache import release_pages, row_slices
-from .dataset import SPLITS, ImageSet, RowSources
-from .downloads import NAMED_SETS, Progress, check_content, find_named_set
+from .dataset import SPLITS, ImageSet, Progress, RowSources
+from .downloads import check_content, find_named_set
 from .image_folder import decode_files, list_picture_files
+from .named_sets import NAMED_SETS, NAMES
 
-NAMES = ("digits", *sorted(NAMED_SETS))
 CHUNK_ROWS = 1_024  # images handled at a time where all of them may not fit in memory
 
 
@@ -37,153 +39,81 @@ def load_images(
     """Load an image set by name or path.
 
     Args:
-        source: ``digits``, ``mnist`` or ``fashion-mnist``; or the path of a folder with IDX files, of an ``.npz``
-            with x_train, y_train and perhaps x_test, y_test, x_val and y_val, or of a folder with one folder of
-            pictures for each class (which may lie below folders named train and test).
-        framing: ``whole`` or ``ink``; by default ``ink`` for digits and MNIST, else ``whole``.
+        source: A named set, such as ``digits`` or ``mnist`` (`tinysight.data.named_sets.NAMES` has all). Or a path:
+            of a folder with IDX files; of an ``.npz`` with x_train, y_train and perhaps x_test, y_test, x_val, y_val;
+            or of a folder with one folder of pictures for each class, perhaps below folders named train and test.
+        framing: ``whole`` or ``ink``; by default a named set's own (``ink`` for digits), otherwise ``whole``.
         image_size: Height and width to which pictures in folders are framed; by default 28×28.
-        like: A classifier's framing, to which all images are brought; replaces the two above.
-        progress: Called with what is under way, how much of it is done, and how much there is.
+        like: A classifier's framing, applied to all images; replaces the two above.
+        progress: Called while pictures are read or files downloaded.
 
     Returns:
-        The set; an official test set is marked ``test``, other images ``all`` until `split_images` decides.
+        The set. Images of an official test set are marked ``test``, images whose split is open ``all``.
 
     Raises:
         DataError: There is no such set, or it cannot be read.
     """
-    name = str(source)
-    path = Path(source)
+    name, path = str(source), Path(source)
+    # A named set
     if name == "digits":
-        array_source = ArraySource(
-            name, framing or "ink", ("digits",), lambda: [_read_digits()], tuple("0123456789"), True
-        )
+        class_names = tuple("0123456789")
+        arrays = ArraySource(name, framing or "ink", ("digits",), lambda: [_read_digits()], class_names, is_framed=True)
     elif name in NAMED_SETS:
-        array_source = _named_source(name, framing, progress)
+        arrays = _named_source(name, framing, progress)
+    # A file
     elif not path.exists():
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise DataError(f"{name}: neither a path that exists nor one of the named sets {', '.join(NAMES)}{hint}")
     elif path.suffix.lower() == ".npz":
-        array_source = ArraySource(name, framing or "whole", cache.file_fingerprint(path), lambda: read_npz(path))
+        arrays = ArraySource(name, framing or "whole", cache.file_fingerprint(path), lambda: read_npz(path))
     elif not path.is_dir():
         raise DataError(f"{name}: is a file; expected a folder, an .npz archive, or one of: {', '.join(NAMES)}")
+    # A folder
     elif idx_files := find_idx_files(path):
         key = [cache.file_fingerprint(file) for pair in idx_files.values() for file in pair.values()]
-        array_source = ArraySource(name, framing or "whole", key, lambda: read_idx_files(idx_files, name))
+        arrays = ArraySource(name, framing or "whole", key, lambda: read_idx_files(idx_files, name))
     else:
         wanted = like or Framing(framing or "whole", *(image_size or ()))
         return _load_folder(path, wanted, like is not None, progress)
-    return _load_arrays(array_source, like)
+    return _load_arrays(arrays, like)
 
 
 @dataclass(frozen=True)
 class ArraySource:
-    """A source whose images are arrays already: what `_load_arrays` needs to know of it."""
+    """A source that holds arrays of images.
+
+    Attributes:
+        name: What messages call it.
+        framing: Method of framing, see `Framing`.
+        key: What identifies its content, for the cache.
+        read: Reads its arrays; called only if they are not in the cache.
+        class_names: Names of the labels 0, 1, …; None: classes are named by their labels.
+        is_framed: Whether its images have been framed by its authors, as MNIST's are.
+    """
 
     name: str
     framing: str
     key: object
-    read: Callable[[], list[Part]]
+    read: Callable[[], list[SplitArrays]]
     class_names: tuple[str, ...] | None = None
-    is_placed: bool = False  # its characters, which are where MNIST's authors put them
+    is_framed: bool = False
 
 
 def _named_source(name: str, framing: str | None, progress: Progress | None) -> ArraySource:
     named_set, files = NAMED_SETS[name], find_named_set(name, progress)
 
-    def read() -> list[Part]:
+    def read() -> list[SplitArrays]:
         for file, expected in named_set.files.items():
             check_content(files[file], expected)
-        return read_idx_files(sort_idx_files(files.values()), name)
+        return read_idx_files(pair_idx_files(files.values()), name)
 
     key = tuple(cache.file_fingerprint(path) for path in files.values())
-    is_placed = named_set.framing == "ink"
-    return ArraySource(name, framing or named_set.framing, key, read, named_set.class_names, is_placed)
+    is_framed = named_set.framing == "ink"
+    return ArraySource(name, framing or named_set.framing, key, read, named_set.class_names, is_framed)
 
 
-def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
-    """Bring arrays into the cache, framed as pictures are; they keep their size unless `like` asks for another."""
-
-    def fill(folder: Path) -> None:
-        parts = source.read()
-        labels, class_names = label_parts(parts, source.class_names, source.name)
-        shape = parts[0].images.shape[1:]
-        framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
-        images = cache.create_images(folder, (len(labels), *framing.image_shape))
-        start = 0
-        for part in parts:
-            for rows in row_slices(part.images):
-                if not like and part.images.shape[1:] != shape:
-                    found = f"images of shape {part.images.shape[1:]} and of {shape}"
-                    raise DataError(f"{source.name}: {found}; expected all of one shape")
-                brought = _framed(part.images[rows], framing, source.is_placed)
-                images[start : start + len(brought)] = brought
-                start += len(brought)
-                release_pages(part.images)
-                release_pages(images)
-        split = np.concatenate([np.full(len(part.images), SPLITS.index(part.split), np.uint8) for part in parts])
-        _store(folder, labels, split, class_names, framing, [[part.source, len(part.images)] for part in parts])
-
-    fingerprint = cache.fingerprint("arrays", source.key, source.framing, like and asdict(like))
-    return _through_cache(fingerprint, fill, source.name)
-
-
-def _framed(images: NDArray[np.uint8], framing: Framing, is_placed: bool) -> NDArray[np.uint8]:
-    """Frame images as prediction would frame their pictures."""
-    if images.shape[1:] == framing.image_shape and (is_placed or framing.method == "whole"):
-        return images
-    return np.stack([framed.pixels for framed in frame_pictures(map(read_picture, images), framing)])
-
-
-def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Progress | None) -> ImageSet:
-    """Bring the pictures below `path` into the cache.
-
-    Unless `keep_channels`, they are decoded in colour, and stored in grey where no picture has any.
-    """
-    files, skipped = list_picture_files(path)
-    if not files:
-        raise DataError(f"{path}: holds no pictures in class folders (such as {path / 'CLASS' / 'PICTURE.png'})")
-    in_colour = framing.channels == 3 or not (keep_channels or framing.method == "ink")
-    decoded_as = replace(framing, channels=3 if in_colour else 1)
-
-    def fill(folder: Path) -> None:
-        decoded = cache.create_images(folder, (len(files), *decoded_as.image_shape), "decoded.u8")
-        problems = decode_files(files, decoded_as, decoded, lambda done: _report(progress, done, len(files)))
-        good = np.flatnonzero([not problem for problem in problems])
-        if not len(good):
-            raise DataError(f"{path}: none of its {len(files)} pictures can be read; the first: {problems[0]}")
-        drop_colour = in_colour and not keep_channels and not _has_colour(decoded)
-        kept_as = replace(decoded_as, channels=1) if drop_colour else decoded_as
-        images = cache.create_images(folder, (len(good), *kept_as.image_shape))
-        for start in range(0, len(good), CHUNK_ROWS):
-            rows = decoded[good[start : start + CHUNK_ROWS]]
-            images[start : start + CHUNK_ROWS] = rows[..., 0] if drop_colour else rows
-        (folder / "decoded.u8").unlink()
-        kept = [files[row] for row in good]
-        class_names = sorted({file.class_name for file in kept})
-        index_of_class = {class_name: index for index, class_name in enumerate(class_names)}
-        labels = np.array([index_of_class[file.class_name] for file in kept], np.int64)
-        split = np.array([SPLITS.index(file.split) for file in kept], np.uint8)
-        sources = [[file.path.relative_to(path).as_posix(), None] for file in kept]
-        unreadable = [problem for problem in problems if problem]
-        _store(folder, labels, split, class_names, kept_as, sources, unreadable)
-
-    key = [[cache.file_fingerprint(file.path), file.class_name, file.split] for file in files]
-    fingerprint = cache.fingerprint("folder", path.absolute(), key, asdict(decoded_as), keep_channels)
-    return replace(_through_cache(fingerprint, fill, str(path)), skipped=tuple(skipped))
-
-
-def _has_colour(images: NDArray[np.uint8]) -> bool:
-    chunks = (images[start : start + CHUNK_ROWS] for start in range(0, len(images), CHUNK_ROWS))
-    return any((chunk[..., :1] != chunk[..., 1:]).any() for chunk in chunks)
-
-
-def _report(progress: Progress | None, done: int, total: int) -> None:
-    if progress:
-        progress("reading pictures", done, total)
-
-
-def _read_digits() -> Part:
+def _read_digits() -> SplitArrays:
     """Return scikit-learn's 1,797 handwritten digits, each 8×8 bitmap scaled to the 20×20 box of MNIST's 28×28.
 
     Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
@@ -194,7 +124,110 @@ def _read_digits() -> Part:
         raise MissingExtraError("the image set 'digits'", "train") from None
     digits = load_digits()
     bitmaps = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # its grey levels are 0–16
-    return Part("all", np.stack([frame_bitmap(bitmap, 28, 28) for bitmap in bitmaps]), digits.target, "digits")
+    return SplitArrays("all", np.stack([frame_bitmap(bitmap, 28, 28) for bitmap in bitmaps]), digits.target, "digits")
+
+
+def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
+    """Load arrays, framed as pictures are; images keep their size unless `like` asks for another."""
+    key = cache.fingerprint("arrays", source.key, source.framing, like and asdict(like))
+    if (cached := _from_cache(key, source.name)) is not None:
+        return cached
+
+    # Read and check all splits
+    splits = source.read()
+    labels, class_names = label_indices(splits, source.class_names, source.name)
+    shape = splits[0].images.shape[1:]
+    for split in splits:
+        if not like and split.images.shape[1:] != shape:
+            found = f"images of shape {split.images.shape[1:]} and of {shape}"
+            raise DataError(f"{source.name}: {found}; expected all of one shape")
+    framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
+
+    # Frame them into the cache, then store what belongs to them
+    images_shape = (len(labels), *framing.image_shape)
+    with cache.building(key, images_shape) as entry:
+        _frame_into(cache.writable_images(entry.folder, images_shape), splits, framing, source.is_framed)
+        codes = [np.full(len(split.images), SPLITS.index(split.split), np.uint8) for split in splits]
+        sources = [(split.source, len(split.images)) for split in splits]
+        _store(entry.folder, labels, np.concatenate(codes), class_names, framing, sources)
+    return _open(entry.folder, source.name)
+
+
+def _frame_into(images: NDArray[np.uint8], splits: Sequence[SplitArrays], framing: Framing, is_framed: bool) -> None:
+    """Write the images of all splits, framed as prediction would frame their pictures, one after the other."""
+    start = 0
+    for split in splits:
+        for chunk in row_slices(split.images):
+            rows = split.images[chunk]
+            if rows.shape[1:] != framing.image_shape or not (is_framed or framing.method == "whole"):
+                rows = np.stack([framed.pixels for framed in frame_pictures(map(read_picture, rows), framing)])
+            images[start : start + len(rows)] = rows
+            start += len(rows)
+            release_pages(split.images)
+            release_pages(images)
+
+
+def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Progress | None) -> ImageSet:
+    """Load the pictures in class folders.
+
+    Unless `keep_channels`, they are decoded in colour, and stored in grey where no picture has any colour.
+    """
+    # List the pictures; the versions of all files identify the set
+    files, skipped = list_picture_files(path)
+    if not files:
+        raise DataError(f"{path}: holds no pictures in class folders (such as {path / 'CLASS' / 'PICTURE.png'})")
+    in_colour = framing.channels == 3 or not (keep_channels or framing.method == "ink")
+    framing = replace(framing, channels=3 if in_colour else 1)
+    versions = [[cache.file_fingerprint(file.path), file.class_name, file.split] for file in files]
+    key = cache.fingerprint("folder", path.absolute(), versions, asdict(framing), keep_channels)
+    if (cached := _from_cache(key, str(path))) is not None:
+        return replace(cached, skipped=tuple(skipped))
+
+    with cache.building(key, (len(files), *framing.image_shape)) as entry:
+        # Decode each picture into its row
+        images = cache.writable_images(entry.folder, (len(files), *framing.image_shape))
+        report = progress or (lambda *_: None)
+        problems = decode_files(files, framing, images, lambda done: report("reading pictures", done, len(files)))
+
+        # Keep the rows that could be read, without channels that are equal
+        good = np.flatnonzero([not problem for problem in problems])
+        if not len(good):
+            raise DataError(f"{path}: none of its {len(files)} pictures can be read; the first: {problems[0]}")
+        if in_colour and not keep_channels and not _has_colour(images):
+            framing = replace(framing, channels=1)
+        _move_to_front(images, good, framing)
+        del images
+
+        # Store what belongs to them
+        kept = [files[row] for row in good]
+        class_names = sorted({file.class_name for file in kept})
+        index_of_class = {class_name: index for index, class_name in enumerate(class_names)}
+        labels = np.array([index_of_class[file.class_name] for file in kept], np.int64)
+        codes = np.array([SPLITS.index(file.split) for file in kept], np.uint8)
+        sources = [(file.path.relative_to(path).as_posix(), None) for file in kept]
+        _store(entry.folder, labels, codes, class_names, framing, sources, list(filter(None, problems)))
+    return replace(_open(entry.folder, str(path)), skipped=tuple(skipped))
+
+
+def _has_colour(images: NDArray[np.uint8]) -> bool:
+    """Tell whether red, green and blue differ in any pixel; rows that could not be read are all 0."""
+    chunks = (images[start : start + CHUNK_ROWS] for start in range(0, len(images), CHUNK_ROWS))
+    return any((chunk[..., :1] != chunk[..., 1:]).any() for chunk in chunks)
+
+
+def _move_to_front(images: NDArray[np.uint8], rows: NDArray[np.int64], framing: Framing) -> None:
+    """Move rows, in rising order, to the beginning of an array's memory, in the shape that `framing` has.
+
+    No row is overwritten before it has been copied, since a row moves forward and never grows.
+    """
+    shape = (len(rows), *framing.image_shape)
+    if shape == images.shape:
+        return
+    drops_colour = images.shape[1:] != framing.image_shape
+    moved = images.reshape(-1)[: prod(shape)].reshape(shape)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        chunk = images[rows[start : start + CHUNK_ROWS]]
+        moved[start : start + CHUNK_ROWS] = chunk[..., 0] if drops_colour else chunk
 
 
 def _store(
@@ -203,41 +236,50 @@ def _store(
     split: NDArray[np.uint8],
     class_names: Sequence[str],
     framing: Framing,
-    sources: Sequence[Sequence[object]],
+    sources: Sequence[tuple[str, int | None]],
     unreadable: Sequence[str] = (),
 ) -> None:
-    """Write what belongs to the images in `folder`; a source is a file and its number of rows (None: a picture)."""
-    images = cache.open_images(folder, (len(labels), *framing.image_shape))
+    """Write what belongs to the images in `folder`.
+
+    Args:
+        folder: Where the images are.
+        labels: int64 ``(num_images,)``, indices into `class_names`.
+        split: uint8 ``(num_images,)``, indices into `SPLITS`.
+        class_names: Name of each class.
+        framing: The images' framing.
+        sources: Each file that images came from, with its number of rows (None: it is one picture).
+        unreadable: A line for each picture that could not be read.
+    """
+    images = cache.finish_images(folder, (len(labels), *framing.image_shape))
     hashes = np.empty((len(labels), 32), np.uint8)
-    for part in row_slices(images):
-        digests = b"".join(sha256(image).digest() for image in images[part])
-        hashes[part] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
+    for chunk in row_slices(images):
+        digests = b"".join(sha256(image).digest() for image in images[chunk])
+        hashes[chunk] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
         release_pages(images)
     np.save(folder / "labels.npy", labels)
     np.save(folder / "split.npy", split)
     np.save(folder / "hashes.npy", hashes)
     about = {"class_names": class_names, "framing": asdict(framing), "sources": sources, "unreadable": unreadable}
-    cache.write_about(folder, about)
-
-
-def _through_cache(fingerprint: str, fill: Callable[[Path], None], name: str) -> ImageSet:
-    """Open a cached set; have it filled where it is not there, or damaged."""
-    try:
-        return _open(cache.stored_folder(fingerprint, fill), name)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, TinysightError):
-            raise
-        return _open(cache.filled_anew(fingerprint, fill), name)
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
 def _open(folder: Path, name: str) -> ImageSet:
-    about = cache.read_about(folder)
+    """Open what `_store` wrote; its images are mapped, not read."""
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     framing = Framing(**about["framing"])
     labels = np.load(folder / "labels.npy")
     images = cache.open_images(folder, (len(labels), *framing.image_shape))
     stored = about["sources"]
     are_pictures = bool(stored) and stored[0][1] is None
-    sources = [name for name, _ in stored] if are_pictures else RowSources(stored)
+    sources = [file for file, _ in stored] if are_pictures else RowSources(stored)
     split, hashes = np.load(folder / "split.npy"), np.load(folder / "hashes.npy")
     class_names, unreadable = tuple(about["class_names"]), tuple(about["unreadable"])
     return ImageSet(name, images, labels, class_names, sources, split, hashes, framing, (), unreadable)
+
+
+def _from_cache(key: str, name: str) -> ImageSet | None:
+    """Open a cached set; None if it is not there or damaged."""
+    try:
+        return _open(cache.entry_folder(key), name)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None

@@ -1,6 +1,6 @@
-"""Parts an image set into training, validation and test images that do not leak; does not know models.
+"""Splits an image set into training, validation and test images without leaks.
 
-Images with the same pixels go to the same side, and each class is parted in the same proportion.
+Images with the same pixels are in the same split, and each class is divided in the same proportion.
 """
 
 from dataclasses import replace
@@ -15,16 +15,16 @@ TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
 
 
 def split_images(images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> ImageSet:
-    """Decide for each image whether it trains, chooses the best epoch, or tests.
+    """Decide which images are for training, for validation (choosing the best epoch), and for testing.
 
-    Test images that the source brought stay test images; so do validation images. Other images with the pixels of one
-    of those are not used. A set that is split already is returned as it is.
+    Test and validation images that the source has marked so are kept; other images with the same pixels are not used.
+    A set that is split already is returned as it is.
 
     Args:
         images: The set.
-        validation: Share of the images that are not test images, at least one a class.
-        test: Share of all images of a set without test images of its own, at least one a class.
-        seed: Start of the random choice.
+        validation: Share of the images that are not test images; at least one image of each class.
+        test: Share of all images, for a set without marked test images; at least one image of each class.
+        seed: Seed of the random choice.
 
     Returns:
         The same images with `split` decided.
@@ -33,19 +33,25 @@ def split_images(images: ImageSet, validation: float = 0.1, test: float = 0.2, s
         DataError: There are fewer than two classes, or too few different images of one.
     """
     _check_counts(images)
+
+    # Keep the marked images; leave out others that equal one of them
     groups = _groups_of_equal_images(images)
     split = images.split.copy()
     split[split == ALL] = TRAIN
     for held_out, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
         copies = np.isin(groups, groups[split == held_out]) & np.isin(split, others)
         split[copies] = UNUSED
+
+    # Choose test and validation images where none are marked
     rng = np.random.default_rng(seed)
-    brings_validation = bool((split == VALIDATION).any())
+    has_validation = bool((split == VALIDATION).any())
     if not (split == TEST).any():
-        _hold_out(images, split, groups, test, TEST, leave=1 if brings_validation else 2, rng=rng)
-    if not brings_validation:
+        _hold_out(images, split, groups, test, TEST, leave=1 if has_validation else 2, rng=rng)
+    if not has_validation:
         _hold_out(images, split, groups, validation, VALIDATION, leave=1, rng=rng)
-    for class_name, label in zip(images.class_names, range(len(images.class_names)), strict=True):
+
+    # Each class must have training images left
+    for label, class_name in enumerate(images.class_names):
         if not ((split == TRAIN) & (images.labels == label)).any():
             raise _too_few(images, class_name)
     return images if (split == images.split).all() else replace(images, split=split)
@@ -59,21 +65,21 @@ def _check_counts(images: ImageSet) -> None:
     missing = [name for name, code in (("validation", VALIDATION), ("test", TEST)) if not (images.split == code).any()]
     undecided = images.labels[(images.split == TRAIN) | (images.split == ALL)]
     counts = np.bincount(undecided, minlength=len(images.class_names))
-    poorest = int(counts.argmin())
-    if counts[poorest] < 1 + len(missing):
-        found = f"{counts[poorest]} image{'' if counts[poorest] == 1 else 's'}"
+    smallest = int(counts.argmin())
+    if counts[smallest] < 1 + len(missing):
+        found = f"{counts[smallest]} image{'' if counts[smallest] == 1 else 's'}"
         raise DataError(
-            f"{images.name}: class {images.class_names[poorest]!r} has {found} to train on ({len(images):,} images, "
+            f"{images.name}: class {images.class_names[smallest]!r} has {found} to train on ({len(images):,} images, "
             f"{len(images.class_names)} classes); expected {1 + len(missing)} or more of each class, "
             f"for {', '.join(['training', *missing])}"
         )
 
 
 def _groups_of_equal_images(images: ImageSet) -> NDArray[np.int64]:
-    """Number the images so that equal pixels have equal numbers.
+    """Return a number for each image, int64 ``(num_images,)``, the same for images with the same pixels.
 
-    The first 8 bytes of their hashes serve: that two of 6 million different images share them has a chance of 1 in a
-    million, and would only keep those two on one side.
+    It comes from the first 8 bytes of the hash. Among 6 million images, two different ones share these with a chance of
+    1 in a million; those two would then be in the same split, which does no harm.
     """
     leading = np.ascontiguousarray(images.hashes[:, :8]).view(np.uint64).ravel()
     _, groups = np.unique(leading, return_inverse=True)
@@ -89,17 +95,19 @@ def _hold_out(
     leave: int,
     rng: np.random.Generator,
 ) -> None:
-    """Move a share of each class's training images to `target`, whole groups of equal images at a time.
+    """Move a share of each class's training images to the split `target`, in whole groups of equal images.
 
     At least one group of each class is moved, and at least `leave` groups stay.
     """
     order = rng.permutation(np.flatnonzero(split == TRAIN))
     for label, class_name in enumerate(images.class_names):
         candidates = groups[order[(images.labels[order] == label) & (split[order] == TRAIN)]]
+        # The class's groups, in the order in which the permutation meets them
         numbers, first, sizes = np.unique(candidates, return_index=True, return_counts=True)
-        in_turn = np.argsort(first)  # the groups as the permutation meets them
+        in_turn = np.argsort(first)
         if len(numbers) <= leave:
             raise _too_few(images, class_name)
+        # As many of them as come nearest to the share
         reached = np.cumsum(sizes[in_turn])
         nearest = int((reached - sizes[in_turn] / 2 <= share * len(candidates)).sum())
         chosen = numbers[in_turn[: min(max(nearest, 1), len(numbers) - leave)]]
@@ -108,6 +116,6 @@ def _hold_out(
 
 def _too_few(images: ImageSet, class_name: str) -> DataError:
     return DataError(
-        f"{images.name}: class {class_name!r} has too few different images to train on, after those for validation and "
-        f"test; add some"
+        f"{images.name}: class {class_name!r} has too few different images: none would be left for training, beside "
+        f"those for validation and test; add some"
     )

@@ -1,1 +1,1 @@
-"""The HTTP service and the drawing page; does not know training, and reads no file that a request names."""
+"""The HTTP service: predictions, the Open Inference Protocol, metrics and the drawing page."""

@@ -1,12 +1,14 @@
-"""Puts the service together from its routes, its door and its records; does not know sockets or signals."""
+"""The ASGI application: routes, middleware, error handlers, and the files of the drawing page."""
 
 from collections.abc import Iterable
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as PROMETHEUS_TEXT
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,46 +16,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..classifier import Classifier
-from .batching import Batches
-from .errors import JSON, Refusal, refusal_response, refusals
+from .batching import MAX_BATCH, BatchQueue
+from .errors import JSON, error_response, error_responses
 from .limits import Limits
 from .metrics import Metrics
-from .middleware import Door, Records
-from .open_inference import inference_routes
-from .predict_routes import add_prediction_routes
-from .request_body import Bodies
+from .middleware import AccessControl, AccessLog
+from .open_inference import InferenceRequest, inference_routes
+from .predict_routes import PredictRequest, add_predict_routes
+from .request_body import RequestBodies
 
-
-async def _refuse(_: Request, refusal: Any) -> Response:
-    return refusal_response(refusal)
-
-
-async def _explain(_: Request, error: Any) -> Response:
-    """Answer what the framework itself refuses: unknown paths and methods."""
-    known = {404: "there is nothing at this path; /openapi.json lists all there is"}
-    allowed = (error.headers or {}).get("Allow", "")
-    known[405] = f"this path does not take that method; it takes {allowed}"
-    return refusal_response(Refusal(error.status_code, known.get(error.status_code, error.detail), error.headers))
-
-
-async def _explain_parameters(_: Request, error: Any) -> Response:
-    told = "; ".join(f"parameter {found['loc'][-1]}: {found['msg']}" for found in error.errors()[:3])
-    return refusal_response(Refusal(422, told))
-
-
-async def _apologise(_: Request, error: Exception) -> Response:
-    return refusal_response(Refusal(500, f"unexpected {type(error).__name__}; please report it"))
-
-
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 class Service:
     """A classifier as an ASGI application.
 
     Attributes:
-        application: What a server runs.
-        api: The FastAPI application inside, which knows its OpenAPI document.
+        application: The ASGI application, with its middleware.
+        api: The FastAPI application inside it, which has the routes and their OpenAPI document.
     """
 
     def __init__(
@@ -62,115 +42,156 @@ class Service:
         name: str,
         *,
         limits: Limits | None = None,
-        key: str = "",
-        hosts: Iterable[str] = (),
-        has_lines: bool = True,
+        api_key: str = "",
+        allowed_hosts: Iterable[str] = (),
+        is_logging: bool = True,
     ) -> None:
-        """Put a service together.
+        """Start the worker process, and build the application.
 
         Args:
-            classifier: What is served.
-            name: What it is called.
-            limits: What is taken on at most.
-            key: What requests must know; empty if nothing.
-            hosts: Names by which the service may be called, beside the loopback's.
-            has_lines: Whether a line is written about each request.
+            classifier: The classifier that is served.
+            name: The classifier's name in responses and paths.
+            limits: Upper bounds; by default `Limits()`.
+            api_key: Key that requests must have; empty if they need none.
+            allowed_hosts: Names and addresses of the service, beside the loopback ones.
+            is_logging: Whether a line is logged for each request.
         """
         limits = limits or Limits()
-        metrics, bodies = Metrics(), Bodies(limits)
-        self._batches = Batches(classifier, limits, metrics.count_batch)
-        self.api = _api()
-        add_prediction_routes(self.api, classifier, name, self._batches, bodies, limits)
-        self.api.include_router(inference_routes(classifier, name, self._batches, bodies, limits))
+        metrics, bodies = Metrics(MAX_BATCH), RequestBodies(limits)
+        self._queue = BatchQueue(classifier, limits, metrics.count_batch)
+        # The routes.
+        self.api = _create_api()
+        add_predict_routes(self.api, classifier, name, self._queue, bodies, limits)
+        self.api.include_router(inference_routes(classifier, name, self._queue, bodies, limits))
         self.api.include_router(page_routes())
-        _add_what_tells_of_the_service(self.api, metrics)
-        self.application: ASGIApp = Records(Door(_with_head(self.api), hosts, key), metrics, has_lines)
+        _add_metrics_and_document(self.api, metrics)
+        # The middleware, from the inside out.
+        controlled = AccessControl(_answer_head_as_get(self.api), allowed_hosts, api_key)
+        self.application: ASGIApp = AccessLog(controlled, metrics, is_logging)
 
     def close(self) -> None:
-        """End what runs beside the server; what waits is answered first."""
-        self._batches.close()
+        """Finish the requests that wait, and end the worker process."""
+        self._queue.close()
 
 
-def _api() -> FastAPI:
-    return FastAPI(
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with the schemas of the bodies that routes read themselves."""
+        document = super().openapi()
+        read_by_routes: Any = [(PredictRequest, "validation"), (InferenceRequest, "validation")]
+        _, schemas = models_json_schema(read_by_routes, ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"].update(schemas["$defs"])
+        return document
+
+
+def _create_api() -> FastAPI:
+    return _Api(
         title="Tinysight",
         version=__version__,
         description="A small image classifier as a service.",
-        openapi_url=None,  # it is a route like others; see below
-        docs_url=None,  # these pages load their scripts from elsewhere
+        openapi_url=None,  # `_add_metrics_and_document` adds it as a route that the document itself lists
+        docs_url=None,  # FastAPI's pages load their scripts from other sites
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers={
-            Refusal: _refuse,
-            HTTPException: _explain,
-            RequestValidationError: _explain_parameters,
-            Exception: _apologise,
+            HTTPException: _http_error,
+            RequestValidationError: _parameter_error,
+            Exception: _unexpected_error,
         },
     )
 
 
-def _add_what_tells_of_the_service(api: FastAPI, metrics: Metrics) -> None:
-    no = refusals(400, 401, 403, 421)
-    text = {"description": "The counts.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+async def _http_error(request: Request, error: Any) -> Response:
+    """Answer with an error's status and detail; routing errors of the framework get a detail that helps."""
+    if error.detail == HTTPStatus(error.status_code).phrase:  # as the framework raises it, without a detail
+        if error.status_code == 404:
+            error.detail = "there is nothing at this path; /openapi.json lists all paths"
+        elif error.status_code == 405:
+            error.detail = f"this path does not take {request.method}; use {(error.headers or {}).get('Allow', '')}"
+    return error_response(error)
+
+
+async def _parameter_error(_: Request, error: Any) -> Response:
+    problems = "; ".join(f"parameter {problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()[:3])
+    return error_response(HTTPException(422, problems))
+
+
+async def _unexpected_error(_: Request, error: Exception) -> Response:
+    return error_response(HTTPException(500, f"unexpected {type(error).__name__}; please report it"))
+
+
+def _add_metrics_and_document(api: FastAPI, metrics: Metrics) -> None:
+    errors = error_responses(400, 401, 403, 421)
+    text = {"description": "The metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}
     document = {"description": "This document.", "content": {JSON: {"schema": {"type": "object"}}}}
 
-    @api.get("/metrics", response_class=Response, responses={200: text, **no}, tags=["service"])
+    @api.get("/metrics", response_class=Response, responses={200: text, **errors}, tags=["service"])
     async def show_metrics() -> Response:
-        """Counts for Prometheus."""
+        """Return metrics for Prometheus."""
         return Response(metrics.as_text(), media_type=PROMETHEUS_TEXT)
 
-    @api.get("/openapi.json", responses={200: document, **no}, tags=["service"])
+    @api.get("/openapi.json", responses={200: document, **errors}, tags=["service"])
     async def show_document() -> JSONResponse:
-        """What can be asked, and what is answered."""
+        """Return the OpenAPI document: all routes, their parameters and their responses."""
         return JSONResponse(api.openapi())
 
 
-def _with_head(api: FastAPI) -> ASGIApp:
-    """Have HEAD answered as GET is; the server leaves the body out."""
+def _answer_head_as_get(application: ASGIApp) -> ASGIApp:
+    """Return an application that answers HEAD as GET; the server leaves the body out."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "HEAD":
-            await api(scope, receive, send)
+            await application(scope, receive, send)
             return
         as_get = {**scope, "method": "GET"}
         try:
-            await api(as_get, receive, send)
+            await application(as_get, receive, send)
         finally:
-            scope["route"] = as_get.get("route")  # for the records
+            scope["route"] = as_get.get("route")  # for the access log
 
     return answer
 
 
 def page_routes() -> APIRouter:
-    """Return the routes of the page's files."""
+    """Return the routes of the page's files, which are read once."""
+    # Read all files once
     folder = files("tinysight") / "page"
-    contents = {file.name: (file.read_bytes(), _type_of(file.name)) for file in folder.iterdir() if _type_of(file.name)}
+    contents = {
+        file.name: (file.read_bytes(), media_type)
+        for file in folder.iterdir()
+        if (media_type := _media_type(file.name))
+    }
+    # The routes look names up among them
     router = APIRouter(tags=["page"])
 
-    @router.get("/", response_class=Response, responses={200: _described("text/html"), **refusals(400, 403, 421)})
+    @router.get(
+        "/", response_class=Response, responses={200: _file_response("text/html"), **error_responses(400, 403, 421)}
+    )
     async def show_page(request: Request) -> Response:
-        """The drawing page."""
+        """Return the drawing page."""
         return _response("index.html")
 
     @router.get(
-        "/page/{file}", response_class=Response, responses={200: _described("*/*"), **refusals(400, 403, 404, 421)}
+        "/page/{file}",
+        response_class=Response,
+        responses={200: _file_response("*/*"), **error_responses(400, 403, 404, 421, 422)},
     )
     async def show_file(file: str) -> Response:
-        """A file of the drawing page."""
+        """Return a file of the drawing page."""
         if file not in contents:
-            raise Refusal(404, "the page has no such file")
+            raise HTTPException(404, "the page has no such file")
         return _response(file)
 
     def _response(name: str) -> Response:
-        content, kind = contents[name]
-        return Response(content, media_type=kind)
+        content, media_type = contents[name]
+        return Response(content, media_type=media_type)
 
     return router
 
 
-def _type_of(name: str) -> str:
-    return TYPES.get(name[name.rfind(".") :], "")
+def _media_type(file_name: str) -> str:
+    return MEDIA_TYPES.get(file_name[file_name.rfind(".") :], "")
 
 
-def _described(kind: str) -> dict[str, object]:
-    return {"description": "The file.", "content": {kind: {"schema": {"type": "string"}}}}
+def _file_response(media_type: str) -> dict[str, object]:
+    return {"description": "The file.", "content": {media_type: {"schema": {"type": "string"}}}}

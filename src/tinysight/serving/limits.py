@@ -1,29 +1,30 @@
-"""What a service takes on at most; does not know how each limit is kept."""
+"""Upper bounds of the service."""
 
 from dataclasses import dataclass
 
 from ..errors import check_number
 
 MIB, MEGAPIXEL = 2**20, 1_000_000
-BODY_MIB, PICTURE_MEGAPIXELS = (1 / 1024, 1024), (0.001, 64)  # from the least to the most that may be chosen
+BODY_MIB, PICTURE_MEGAPIXELS = (1 / 1024, 1024), (0.001, 64)  # the smallest and the largest that may be chosen
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a service takes on before it says no; what is said no to is told so at once, with a 4xx status.
+    """Upper bounds of the service. A request beyond one is rejected at once with a 4xx status.
 
     Attributes:
-        max_body_bytes: Of one request's body.
-        max_bytes_at_once: Of all bodies that are being read or answered.
-        max_pixels: Of one picture, before it is decoded.
-        max_pictures: In one request.
-        max_images: In one request of the Open Inference Protocol, where nothing is decoded.
-        max_waiting: Pictures that wait for the network.
-        max_connections: Open at a time.
-        body_seconds: Until a request's body must be there.
-        idle_seconds: Until a connection's next request must have begun and its headers must be there.
-        answer_seconds: A request that has waited so long is given up; a connection is cut after twice that.
-        stop_seconds: For what is being answered when the service is told to stop.
+        max_body_bytes: Size of one request's body.
+        max_bytes_at_once: Size of all bodies together that are being read or answered.
+        max_pixels: Pixels of one picture, checked before it is decoded.
+        max_pictures: Pictures in one request.
+        max_images: Images in one request of the Open Inference Protocol, where nothing is decoded.
+        max_waiting: Pictures that wait for the worker.
+        max_connections: Open connections.
+        body_seconds: Time in which a request's body must arrive.
+        idle_seconds: Time in which a connection's next request must begin and its headers arrive.
+        answer_seconds: Time after which a waiting request fails. A connection without progress is closed after twice
+            this time.
+        stop_seconds: Time in which requests that have arrived are still answered when the service stops.
     """
 
     max_body_bytes: int = 16 * MIB

@@ -1,151 +1,134 @@
-"""Reads the bodies of requests within their limits of size and time; does not know what is in them."""
+"""Reads the bodies of requests within limits of size and time."""
 
 import asyncio
-import sys
-from types import TracebackType
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from .errors import Refusal
+from .errors import CLOSE
 from .limits import MIB, Limits
 
-CLOSE = {"Connection": "close"}  # after a body that was not read to its end nothing else can follow
-DRAINED = 4  # times the largest body: so much more is read and dropped, since many clients hear only after sending
+DRAIN_FACTOR = 4  # a body too large is read and dropped up to this many times the limit: many clients read the
+# response only after they have sent everything
 
 
-class Bodies:
-    """Reads bodies, and counts how many bytes of them are held.
+class RequestBodies:
+    """Reads bodies, and keeps the memory of all of them together within a limit.
 
     Attributes:
-        num_bytes: Held by all requests that are being read or answered.
+        num_bytes: Memory reserved for all bodies that are being read or answered.
     """
 
     def __init__(self, limits: Limits) -> None:
-        """Keep to these limits."""
+        """Start with nothing reserved."""
         self._limits = limits
         self.num_bytes = 0
 
-    async def read(self, request: Request) -> "Body":
-        """Return a request's body, to be held by ``with`` until it is answered.
+    async def read(self, request: Request) -> "RequestBody":
+        """Return a request's body; a ``with`` block over it releases its memory at the end.
 
         Raises:
-            Refusal: 408 too slow, 413 too large, 415 compressed, 429 too many at once, 400 broken off.
+            HTTPException: 408 too slow, 413 too large, 415 compressed, 429 too many bodies at once, 400 disconnected.
         """
         headers = request.headers
         if "content-encoding" in headers and headers["content-encoding"] != "identity":
-            raise Refusal(415, "the body is compressed; send it as it is, without Content-Encoding", CLOSE)
+            raise HTTPException(415, "the body is compressed; send it without Content-Encoding", CLOSE)
         announced = _announced_bytes(headers.get("content-length", ""))
         largest = self._limits.max_body_bytes
-        if announced > DRAINED * largest or (announced > largest and "expect" in headers):
-            raise Refusal(413, self._too_large(), CLOSE)
-        body = Body(self)
+        if announced > DRAIN_FACTOR * largest or (announced > largest and "expect" in headers):
+            raise self._too_large()
+        body = RequestBody(self)
         try:
-            body.grow(min(announced, largest), self._limits.max_bytes_at_once)
-            with _Deadline(self._limits.body_seconds):
+            body.reserve(min(announced, largest), self._limits.max_bytes_at_once)
+            async with asyncio.timeout(self._limits.body_seconds):
                 await self._fill(body, request)
+        except TimeoutError:
+            body.release()
+            message = f"the body did not arrive within {self._limits.body_seconds:g} seconds; send less at once"
+            raise HTTPException(408, message, CLOSE) from None
         except BaseException:
             body.release()
             raise
         return body
 
-    async def _fill(self, body: "Body", request: Request) -> None:
+    async def _fill(self, body: "RequestBody", request: Request) -> None:
         message: Any = await request.receive()
         content = message.get("body", b"")
         if message.get("more_body"):
             content = await self._joined(content, body, request)
         elif message["type"] == "http.disconnect":
-            raise Refusal(400, "the request was broken off")
+            raise _disconnected()
         if len(content) > self._limits.max_body_bytes:
-            raise Refusal(413, self._too_large(), CLOSE)
+            raise self._too_large()
         body.content = content
 
-    async def _joined(self, first: bytes, body: "Body", request: Request) -> bytes:
-        """Read a body that comes in several pieces; of one that is too large most is dropped."""
+    async def _joined(self, first: bytes, body: "RequestBody", request: Request) -> bytes:
+        """Read a body that arrives in several chunks; once it is too large, its chunks are dropped."""
         largest = self._limits.max_body_bytes
-        pieces, size, is_more = [first], len(first), True
+        chunks, size, is_more = [first], len(first), True
         while is_more:
             if size > largest:
-                pieces.clear()
-            if size > DRAINED * largest:
+                chunks.clear()
+            if size > DRAIN_FACTOR * largest:
                 break
             message: Any = await request.receive()
             if message["type"] == "http.disconnect":
-                raise Refusal(400, "the request was broken off")
-            piece, is_more = message.get("body", b""), message.get("more_body", False)
-            pieces.append(piece)
-            size += len(piece)
-            body.grow(min(size, largest), self._limits.max_bytes_at_once)
+                raise _disconnected()
+            chunk, is_more = message.get("body", b""), message.get("more_body", False)
+            chunks.append(chunk)
+            size += len(chunk)
+            body.reserve(min(size, largest), self._limits.max_bytes_at_once)
         if size > largest:
-            raise Refusal(413, self._too_large(), CLOSE)
-        return b"".join(pieces)
+            raise self._too_large()
+        return b"".join(chunks)
 
-    def _too_large(self) -> str:
-        return f"the body is larger than {self._limits.max_body_bytes / MIB:.3g} MiB; send less at once"
+    def _too_large(self) -> HTTPException:
+        limit = f"{self._limits.max_body_bytes / MIB:.3g} MiB"
+        return HTTPException(413, f"the body is larger than {limit}; send less at once", CLOSE)
+
+
+def _disconnected() -> HTTPException:
+    return HTTPException(400, "the connection was closed before the whole body had arrived")
 
 
 def _announced_bytes(content_length: str) -> int:
     return int(content_length[:20]) if content_length.isascii() and content_length.isdigit() else 0
 
 
-class Body:
-    """One body, counted as long as it is held.
+class RequestBody:
+    """One body, whose memory is reserved until the ``with`` block over it ends.
 
     Attributes:
-        content: What was sent.
+        content: The body's bytes.
     """
 
-    def __init__(self, bodies: Bodies) -> None:
-        """Start with nothing."""
+    def __init__(self, bodies: RequestBodies) -> None:
+        """Start empty, with nothing reserved."""
         self._bodies = bodies
-        self._counted = 0
+        self._reserved = 0
         self.content = b""
 
-    def grow(self, num_bytes: int, most: int) -> None:
-        """Count this body as so large.
+    def reserve(self, num_bytes: int, limit: int) -> None:
+        """Reserve memory for this many bytes of the body in all.
 
         Raises:
-            Refusal: All bodies together would be larger than `most`.
+            HTTPException: 429 if all bodies together would need more than `limit` bytes.
         """
-        more = max(0, num_bytes - self._counted)
-        if self._bodies.num_bytes + more > most:
-            raise Refusal(429, "too much is being sent at once; try again", {"Retry-After": "1", **CLOSE})
-        self._counted += more
+        more = max(0, num_bytes - self._reserved)
+        if self._bodies.num_bytes + more > limit:
+            message = "too many bytes are being sent by all clients together; try again in a second"
+            raise HTTPException(429, message, {"Retry-After": "1", **CLOSE})
+        self._reserved += more
         self._bodies.num_bytes += more
 
     def release(self) -> None:
-        """Count it no more."""
-        self._bodies.num_bytes -= self._counted
-        self._counted = 0
+        """Give the reserved memory back."""
+        self._bodies.num_bytes -= self._reserved
+        self._reserved = 0
 
     def __enter__(self) -> bytes:
         return self.content
 
     def __exit__(self, *_: object) -> None:
         self.release()
-
-
-class _Deadline:
-    """Breaks off what is awaited in a ``with`` block after some seconds, as a refusal."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._has_passed = False
-
-    def __enter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._pass)
-
-    def _pass(self) -> None:
-        self._has_passed = True
-        if self._task:
-            self._task.cancel()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._timer.cancel()
-        if self._has_passed and kind is asyncio.CancelledError:
-            if sys.version_info >= (3, 11) and self._task:
-                self._task.uncancel()
-            raise Refusal(408, f"the body did not come within {self._seconds:g} seconds", CLOSE) from None

@@ -1,4 +1,11 @@
-"""Runs the service on a socket until it is told to stop; does not know routes or classifiers."""
+"""Runs the service with uvicorn: socket, signals, and limits on connections and headers.
+
+`Connection` subclasses uvicorn's protocol class, which is not part of its public API. The reason: uvicorn hands a
+request to the application only when its headers are complete, so middleware cannot limit what comes before, and uvicorn
+itself sets no limit there (measured in docs/design.md, "The service"). Its option `limit_concurrency` acts no earlier.
+Tested with uvicorn 0.54.0; `tests/serving/test_server.py` names each internal that is used here, and says which one a
+newer uvicorn lacks.
+"""
 
 import contextlib
 import signal
@@ -17,7 +24,7 @@ from ..errors import ServiceError
 from .app import Service
 from .errors import JSON, error_bytes
 from .limits import Limits
-from .middleware import write_warnings_as_lines
+from .middleware import log_uvicorn_warnings_as_json
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -31,23 +38,26 @@ HEADERS = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
 ]
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-MAX_HEAD_BYTES = 32_768  # of request line and headers
-MAX_HEADERS = 100
-LAST_REQUEST_SECONDS = 0.5  # in which a client that does not know yet that the service stops is still answered
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MAX_HEAD_BYTES = 32_768  # of the request line and all headers together; nginx allows as much
+MAX_HEADERS = 100  # as many as Apache allows by default
+LAST_REQUEST_SECONDS = 0.5  # when stopping: idle connections stay open so long, for requests already on their way
 PHRASES = {400: b"Bad Request", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the socket on which the service listens; port 0 is any that is free.
+    """Open the socket on which the service listens.
+
+    Args:
+        host: Name or address of this machine.
+        port: Port; 0 lets the system choose a free one.
 
     Raises:
-        ServiceError: There is no such address, or the port is taken.
+        ServiceError: The address is not this machine's, or the port is taken.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
         listener = socket.socket(family, kind)
     except (OSError, UnicodeError):
         raise ServiceError(f"{host}: there is no such address on this machine; try --host 127.0.0.1") from None
@@ -57,18 +67,18 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        message = f"{host}, port {port}: cannot be listened on ({error.strerror}); choose another with --host or --port"
+        message = f"{host}, port {port}: cannot listen there ({error.strerror}); choose another with --host or --port"
         raise ServiceError(message) from None
     return listener
 
 
 def run(service: Service, listener: socket.socket, limits: Limits) -> int | None:
-    """Serve until a signal says to stop; what has been asked by then is answered.
+    """Serve until a signal stops the service; requests that have arrived by then are answered.
 
     Returns:
-        The signal.
+        The signal's number.
     """
-    write_warnings_as_lines()
+    log_uvicorn_warnings_as_json()
     server = Server(service, limits)
     try:
         server.run([listener])
@@ -78,18 +88,18 @@ def run(service: Service, listener: socket.socket, limits: Limits) -> int | None
 
 
 class Server(uvicorn.Server):
-    """The server, which keeps our limits and tells what stopped it.
+    """Uvicorn's server with the service's limits.
 
     Attributes:
-        signal: What stopped it.
+        signal: Number of the signal that stopped it; None while it runs.
     """
 
     def __init__(self, service: Service, limits: Limits) -> None:
-        """Make ready to serve."""
-        sweeper = Sweeper(limits.idle_seconds, 2 * limits.answer_seconds)
+        """Configure uvicorn for a service."""
+        timeouts = ConnectionTimeouts(limits.idle_seconds, 2 * limits.answer_seconds)
 
-        async def sweep() -> None:
-            sweeper.sweep(self.server_state)
+        async def check_timeouts() -> None:
+            timeouts.check(self.server_state)
 
         config = uvicorn.Config(
             service.application,
@@ -103,19 +113,22 @@ class Server(uvicorn.Server):
             headers=HEADERS,
             timeout_keep_alive=int(limits.idle_seconds),
             timeout_graceful_shutdown=int(limits.stop_seconds),
-            callback_notify=sweep,
-            timeout_notify=0,
+            callback_notify=check_timeouts,
+            timeout_notify=0,  # at each tick of uvicorn's main loop that updates its Date header, about once a second
         )
         super().__init__(config)
         self.signal: int | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
-        """Stop on signals, and leave what else they mean to the caller; only the first thread gets any."""
+        """Handle stop signals; unlike uvicorn's own method, do not raise them again afterwards.
+
+        Python allows signal handlers in the main thread only; in another one this does nothing.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in STOPPING}
+        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
         try:
             yield
         finally:
@@ -123,63 +136,69 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Start to stop; Ctrl-C pressed again gives up what is being answered."""
+        """Begin to stop; a second Ctrl-C drops the requests that are still being answered."""
         self.signal = self.signal or sig
         super().handle_exit(sig, frame)
 
 
 class Connection(HttpToolsProtocol):
-    """One connection; says no in JSON, as all of the service does, and to what would fill the memory."""
+    """One connection: limits its number of siblings and the size of its headers; its own errors are JSON.
+
+    Attributes:
+        max_connections: How many connections may be open.
+    """
 
     max_connections = Limits.max_connections
-    _is_last = False  # whether the next request is the last that is answered
-    _num_excess = 0  # bytes received that are no body, less what a body sent in small pieces takes around it
+    _is_last = False  # whether the next request is the last one that is answered
+    # Bytes received that are not part of a body. Each byte of a body counts -2, which pays for the framing around it
+    # even if it is sent in small chunks.
+    _num_excess = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Start, unless there are too many."""
+        """Accept the connection, or answer 429 if too many are open."""
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
-            self._refuse(429, "too many connections are open; try again")
+            self._send_error(429, "too many connections are open; try again")
 
     def on_message_begin(self) -> None:
-        """Start to count a request's headers."""
+        """Begin a request: count the bytes of its headers from zero."""
         self._num_excess = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or break off."""
+        """Add a header, unless there are too many."""
         super().on_header(name, value)
         if len(self.headers) > MAX_HEADERS:
-            raise ValueError("too many headers")  # ends up in `send_400_response`
+            raise ValueError("too many headers")  # the parser fails with it, and uvicorn calls `send_400_response`
 
     def on_headers_complete(self) -> None:
-        """Start the request."""
+        """Start the request; it is the connection's last one if the service is stopping."""
         self._num_excess = 0
         super().on_headers_complete()
         if self._is_last:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body."""
+        """Take a chunk of a body."""
         self._num_excess -= 2 * len(body)
         super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, or break off."""
+        """Parse received bytes, unless request line and headers are too large."""
         self._num_excess = max(self._num_excess, 0) + len(data)
         super().data_received(data)
         if self._num_excess > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(431, f"request line and headers are larger than {MAX_HEAD_BYTES:,} bytes")
+            self._send_error(431, f"request line and headers are larger than {MAX_HEAD_BYTES:,} bytes")
 
     def send_400_response(self, msg: str) -> None:
-        """Say no to what the parser cannot read."""
-        self._refuse(400, "the request is not HTTP that can be read, or has too many headers")
+        """Answer a request that the parser cannot read."""
+        self._send_error(400, f"the request is not valid HTTP/1.1, or has more than {MAX_HEADERS} headers")
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: the request is answered as if no other protocol had been asked for."""
+        """Log nothing: a request for another protocol is answered as plain HTTP."""
 
     def shutdown(self) -> None:
-        """Close when what is asked is answered, what a client may be asking just now included."""
+        """Close after the current request; an idle connection is closed after `LAST_REQUEST_SECONDS`."""
         self._is_last = True
         if self.is_idle:
             self.loop.call_later(LAST_REQUEST_SECONDS, self._close_if_idle)
@@ -188,15 +207,15 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being read or answered."""
+        """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
         if self.is_idle:
             self.transport.close()
 
-    def _refuse(self, status: int, message: str) -> None:
-        """Answer, unless another answer is on its way, and close."""
+    def _send_error(self, status: int, message: str) -> None:
+        """Send an error, unless a response is under way, and close the connection."""
         if self.is_idle:
             content = error_bytes(message)
             head = [b"HTTP/1.1 %d %s" % (status, PHRASES[status]), b"connection: close"]
@@ -206,16 +225,21 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-class Sweeper:
-    """Cuts connections that stand still: no timer has to be set for each request."""
+class ConnectionTimeouts:
+    """Closes connections that make no progress; one check of all of them is cheaper than a timer for each request."""
 
     def __init__(self, idle_seconds: float, answer_seconds: float) -> None:
-        """Cut what sends no request for so long, or neither sends nor takes an answer."""
+        """Set how long a connection may stay in one state.
+
+        Args:
+            idle_seconds: Without a complete request.
+            answer_seconds: With a request that is being answered.
+        """
         self._idle_seconds, self._answer_seconds = idle_seconds, answer_seconds
         self._seen: dict[Any, tuple[RequestResponseCycle | None, bool, float]] = {}
 
-    def sweep(self, state: ServerState) -> None:
-        """Look at all connections, to be called about once a second."""
+    def check(self, state: ServerState) -> None:
+        """Close connections whose state has not changed for too long; to be called about once a second."""
         now, seen = time.monotonic(), {}
         for connection in list(state.connections):
             if not isinstance(connection, Connection):

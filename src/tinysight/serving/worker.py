@@ -1,7 +1,7 @@
-"""Names what is in pictures, in a process of its own beside the service; knows nothing of HTTP or of who asks.
+"""The worker process: decodes pictures, runs the network, and returns predictions as JSON.
 
-Decoding and framing hold Python's lock, so that a thread would only take turns with the one that serves. What breaks a
-decoder ends this process, not the service.
+It is a process because decoding and framing hold Python's lock for most of their time: a thread would only take turns
+with the event loop. A picture that crashes the decoder ends this process, and the service starts another.
 """
 
 import json
@@ -22,14 +22,14 @@ from ..preprocessing.framing import Framed
 
 
 @dataclass(frozen=True)
-class Question:
-    """Pictures to be named, or images to be given their probabilities.
+class WorkerRequest:
+    """One request of a batch: either pictures to predict, or images whose probabilities are wanted.
 
     Attributes:
         pictures: Picture files.
         images: uint8 ``(num_images, *image_shape)``, instead of pictures.
         top: How many classes to rank.
-        has_pixels: Whether what the network sees is told too.
+        has_pixels: Whether the response holds the network's input too.
     """
 
     pictures: tuple[bytes, ...] = ()
@@ -39,101 +39,105 @@ class Question:
 
 
 @dataclass(frozen=True)
-class No:
-    """Why a question has no answer, as a status of HTTP and a line."""
+class Failure:
+    """HTTP status and message of a request that failed."""
 
     status: int
     message: str
 
 
 @dataclass
-class Answers:
-    """The answers to a batch of questions: JSON to pictures, float32 probabilities to images.
+class BatchReply:
+    """What the worker returns for a batch.
 
     Attributes:
-        answers: One a question, in order.
-        num_images: How many went through the network.
-        classes: How many pictures were of each class.
-        num_rejected: How many were probably of none.
+        results: One for each request, in order: JSON bytes for pictures, float32 probabilities ``(num_images,
+            num_classes)`` for images, or a `Failure`.
+        num_images: Images that went through the network.
+        class_counts: Pictures predicted as each class.
+        num_rejected: Pictures that probably show none of the classes.
     """
 
-    answers: list[Any] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
     num_images: int = 0
-    classes: dict[str, int] = field(default_factory=dict)
+    class_counts: Counter[str] = field(default_factory=Counter)
     num_rejected: int = 0
 
 
-def answer_batch(classifier: Classifier, questions: list[Question], max_pixels: int) -> Answers:
-    """Answer questions by one run of the network for all pictures, and one for all images."""
-    framed = [_frame(classifier, question, max_pixels) for question in questions if question.images is None]
+def process_batch(classifier: Classifier, requests: list[WorkerRequest], max_pixels: int) -> BatchReply:
+    """Process requests with one run of the network for all their pictures, and one for all their images."""
+    # Decode and frame each request's pictures; a request with one that cannot be read has failed.
+    framed = [_frame(classifier, request, max_pixels) for request in requests]
+    # Run the network over all framed pictures.
     readable = [one for pictures in framed if isinstance(pictures, list) for one in pictures]
-    top = max((question.top for question in questions), default=1)
-    predictions = iter(classifier.predict_framed(["bytes"] * len(readable), readable, top))
-    images = [question.images for question in questions if question.images is not None]
+    top = max((request.top for request in requests), default=1)
+    predictions = iter(classifier.predict_framed(["picture"] * len(readable), readable, top))
+    # Run the network over all images that need no framing.
+    images = [request.images for request in requests if request.images is not None]
     rows = classifier.probabilities(np.concatenate(images)) if images else np.empty(0)
-    found = Answers(num_images=len(readable) + len(rows))
-    classes: Counter[str] = Counter()
-    pictures_of, start = iter(framed), 0
-    for question in questions:
-        if question.images is not None:
-            found.answers.append(rows[start : start + len(question.images)])
-            start += len(question.images)
-            continue
-        pictures = next(pictures_of)
-        if isinstance(pictures, list):
-            named = [next(predictions) for _ in pictures]
-            found.answers.append(_written(question, named, pictures))
-            classes.update(prediction.class_name for prediction in named)
-            found.num_rejected += sum(prediction.is_rejected for prediction in named)
+    # Give each request its share, in order.
+    reply, start = BatchReply(num_images=len(readable) + len(rows)), 0
+    for request, pictures in zip(requests, framed, strict=True):
+        if isinstance(pictures, Failure):
+            reply.results.append(pictures)
+        elif request.images is not None:
+            reply.results.append(rows[start : start + len(request.images)])
+            start += len(request.images)
         else:
-            found.answers.append(pictures)
-    found.classes = dict(classes)
-    return found
+            own = [next(predictions) for _ in pictures]
+            reply.results.append(_as_json(request, own, pictures))
+            reply.class_counts.update(prediction.class_name for prediction in own)
+            reply.num_rejected += sum(prediction.is_rejected for prediction in own)
+    return reply
 
 
-def _frame(classifier: Classifier, question: Question, max_pixels: int) -> list[Framed] | No:
-    """Frame pictures, or tell which of them cannot be read."""
-    framed, number = [], len(question.pictures)
+def _frame(classifier: Classifier, request: WorkerRequest, max_pixels: int) -> list[Framed] | Failure:
+    """Decode and frame a request's pictures; the failure says which of them cannot be read."""
+    framed, number = [], len(request.pictures)
     try:
-        for place, picture in enumerate(question.pictures, 1):
-            name = f"picture {place} of {number}" if number > 1 else "the picture"
+        for place, picture in enumerate(request.pictures, 1):
+            name = f"picture {place} of {number}" if number > 1 else "the upload"
             framed.append(classifier.frame(picture, name, max_pixels))
     except PictureError as error:
-        return No(422, str(error))
+        return Failure(422, str(error))
     except MemoryError:
-        return No(413, "there is not enough memory for this picture; make it smaller")
+        return Failure(413, "there is not enough memory for this picture; make it smaller")
     return framed
 
 
-def _written(question: Question, predictions: list[Prediction], framed: list[Framed]) -> bytes:
-    """Write predictions as the service answers them."""
-    answers = []
+def _as_json(request: WorkerRequest, predictions: list[Prediction], framed: list[Framed]) -> bytes:
+    """Return the body of the response to ``POST /predict``."""
+    members = []
     for number, (prediction, one) in enumerate(zip(predictions, framed, strict=True), 1):
-        ranking = prediction.ranking[: question.top]
-        answer = replace(prediction, source=f"picture {number}", ranking=ranking).to_dict()
-        if question.has_pixels:
-            answer["pixels"] = b64encode(one.pixels.tobytes()).decode()
-        answers.append(answer)
-    return json.dumps({"predictions": answers}).encode()
+        ranking = prediction.ranking[: request.top]
+        member = replace(prediction, source=f"picture {number}", ranking=ranking).to_dict()
+        if request.has_pixels:
+            member["pixels"] = b64encode(one.pixels.tobytes()).decode()
+        members.append(member)
+    return json.dumps({"predictions": members}).encode()
 
 
 def main() -> None:
-    """Answer what comes in on standard input until it is closed; signals are for the service."""
+    """Reply on standard output to each batch that arrives on standard input, until that is closed.
+
+    The first message initializes the worker: the bytes of the classifier's file, and the largest number of pixels of a
+    picture. Stop signals are ignored: the service gets them too, and closes standard input when it ends.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    asked, told = sys.stdin.buffer, sys.stdout.buffer
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     try:
-        data, max_pixels = pickle.load(asked)  # noqa: S301 - from the service, on a pipe that nobody else has
+        data, max_pixels = pickle.load(stdin)  # noqa: S301 - from the service, over a pipe that only it has
         classifier = Classifier(data)
         while True:
-            pickle.dump(_answer(classifier, pickle.load(asked), max_pixels), told)  # noqa: S301
-            told.flush()
+            pickle.dump(_reply(classifier, pickle.load(stdin), max_pixels), stdout)  # noqa: S301 - as above
+            stdout.flush()
     except (EOFError, BrokenPipeError):  # the service has ended
         pass
 
 
-def _answer(classifier: Classifier, questions: list[Question], max_pixels: int) -> Answers:
+def _reply(classifier: Classifier, requests: list[WorkerRequest], max_pixels: int) -> BatchReply:
     try:
-        return answer_batch(classifier, questions, max_pixels)
-    except Exception as error:  # told rather than ended by: others ask too
-        return Answers([No(500, f"unexpected {type(error).__name__}; please report it")] * len(questions))
+        return process_batch(classifier, requests, max_pixels)
+    except Exception as error:  # the worker lives on: other requests are waiting
+        return BatchReply([Failure(500, f"unexpected {type(error).__name__}; please report it")] * len(requests))

@@ -1,27 +1,30 @@
-"""Makes probabilities honest and finds when to be silent, on images kept for validation; knows no network.
+"""Temperature scaling and the rejection threshold, fitted to the validation images.
 
-Source: C. Guo et al., "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599 (temperature).
+Source: C. Guo et al., "On Calibration of Modern Neural Networks", https://arxiv.org/abs/1706.04599.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-COLDEST, HOTTEST = 0.2, 10.0
-REJECTED_SHARE = 0.02  # of the validation images that rejecting may cost
-SMALLEST = 1e-30  # probability; float32 holds it, and its logarithm is finite
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 10.0
+REJECTED_SHARE = 0.02  # of the validation images is rejected
+MIN_PROBABILITY = 1e-30  # float32 holds it, and its logarithm is finite
 
 
 def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Find by which number to divide a network's logits so that its probabilities are as likely as can be.
+    """Return the temperature by which to divide a network's logits so that the log loss is lowest.
 
-    A little of each target goes to the other classes, as in Platt's scaling, so that a few images that are all right
-    do not ask for certainty.
+    Labels are smoothed a little, as in Platt scaling. Otherwise a few images that are all classified correctly would
+    ask for a temperature of zero.
 
     Args:
-        probabilities: float32 ``(num_images, num_classes)``, what softmax makes of the logits.
+        probabilities: The network's probabilities, float32 ``(num_images, num_classes)``.
         labels: int ``(num_images,)``.
+
+    Returns:
+        A number from `MIN_TEMPERATURE` to `MAX_TEMPERATURE`.
     """
-    logits = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
+    logits = np.log(np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY))
     share = 1 / (len(labels) + 2)
     targets = np.full(logits.shape, share / logits.shape[1])
     targets[np.arange(len(labels)), labels] += 1 - share
@@ -32,24 +35,24 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64
         scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
         return -float((targets * scaled).sum())
 
-    low, high = np.log(COLDEST), np.log(HOTTEST)
-    for _ in range(40):  # the loss has one valley; each time a third of the interval goes
+    low, high = np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)
+    for _ in range(40):  # ternary search: the loss is unimodal, and each step cuts off a third of the interval
         left, right = low + (high - low) / 3, high - (high - low) / 3
         low, high = (low, right) if loss(np.exp(left)) < loss(np.exp(right)) else (left, high)
     return float(np.exp((low + high) / 2))
 
 
-def temper(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities ``(num_images, num_classes)`` that logits divided by a temperature would have given."""
-    powers = np.maximum(probabilities.astype(np.float64), SMALLEST) ** (1 / temperature)
-    tempered: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return tempered
+def apply_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Return the probabilities ``(num_images, num_classes)`` that the logits give when divided by a temperature."""
+    powers = np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY) ** (1 / temperature)
+    calibrated: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return calibrated
 
 
-def reject_threshold(probabilities: NDArray[np.floating]) -> float:
-    """Return the probability of the best class that all but `REJECTED_SHARE` of the images reach.
+def rejection_threshold(probabilities: NDArray[np.floating]) -> float:
+    """Return the threshold of the top probability below which `REJECTED_SHARE` of the images lie.
 
     Args:
-        probabilities: ``(num_images, num_classes)``, of images that are of the classes.
+        probabilities: ``(num_images, num_classes)``, of images that belong to the classes.
     """
     return float(np.quantile(probabilities.max(axis=1), REJECTED_SHARE))

@@ -1,8 +1,8 @@
-"""Keeps the programs that TensorFlow compiles on disk, for later trainings; does not know what they do.
+"""Keeps XLA's compiled programs on disk between runs.
 
-Machine code suits one kind of processor and one version of TensorFlow, so there is a folder for each pair. TensorFlow
-trusts what it finds there, and a training fails where an entry cannot be read or written. So an entry has to be what it
-was when a training had ended well, and nothing is kept where there is little room.
+There is a folder for each kind of processor and version of TensorFlow. TensorFlow executes whatever it finds there, so
+only entries whose checksum was stored after a successful training are kept. TensorFlow fails where an entry cannot be
+read or written, so nothing is kept where there is little room.
 """
 
 import json
@@ -20,16 +20,17 @@ from ..errors import OutputError
 from ..files import write_whole
 
 MAX_PROGRAMS = 30  # of up to 0.7 MB
-LEAST_ROOM = 2**28  # bytes free on the disk
-PROCESSOR = Path("/proc/cpuinfo")
-DESCRIPTIONS = ("model name", "flags", "CPU ", "Features")  # its lines on x86, and on ARM
+MIN_FREE_BYTES = 2**28  # on the disk
+CPU_INFO = Path("/proc/cpuinfo")
+CPU_INFO_LINES = ("model name", "flags", "CPU ", "Features")  # that describe the processor, on x86 and ARM
 
 
 @contextmanager
-def kept_programs() -> Iterator[None]:
-    """Have TensorFlow, not imported yet, keep its compiled programs; those of a body that ends well are used again.
+def keep_compiled_programs() -> Iterator[None]:
+    """Have TensorFlow keep the programs that it compiles in the body of ``with``; it must not be imported yet.
 
-    Nothing is kept on systems other than Linux, nor where ``TF_XLA_FLAGS`` is set already or the cache cannot be used.
+    They are used again if the body ends without an exception. Nothing is kept on systems other than Linux, where
+    ``TF_XLA_FLAGS`` is set already, and where the cache cannot be used.
     """
     folder = None
     if "TF_XLA_FLAGS" not in os.environ and "tensorflow" not in sys.modules:
@@ -42,28 +43,30 @@ def kept_programs() -> Iterator[None]:
     try:
         yield
     finally:
-        del os.environ["TF_XLA_FLAGS"]  # TensorFlow has read it; no other process is meant
+        del os.environ["TF_XLA_FLAGS"]  # TensorFlow has read it; other processes shall not see it
     with suppress(OSError, OutputError):
         write_whole(folder / "checksums.json", json.dumps(_checksums(folder)).encode())
 
 
 def _prepared_folder() -> Path | None:
-    """Return the folder for this processor and TensorFlow, with nothing but sound programs in it.
+    """Return the folder for this processor and TensorFlow, after removing entries whose checksum is not known.
 
     Raises:
-        OSError: It cannot be written, or there is nothing to tell the processor by.
+        OSError: It cannot be written, or the processor is not described.
         PackageNotFoundError: TensorFlow is not installed, or under another name.
     """
-    lines = {line for line in PROCESSOR.read_text().splitlines() if line.startswith(DESCRIPTIONS)}
+    lines = {line for line in CPU_INFO.read_text().splitlines() if line.startswith(CPU_INFO_LINES)}
     if not lines:
         return None
-    num_cores = len(os.sched_getaffinity(0))  # which a program's loops are divided by
+    num_cores = len(os.sched_getaffinity(0))  # the program's loops are split by it
     kind = [sorted(lines), num_cores, os.environ.get("XLA_FLAGS"), version("tensorflow")]
     folder = (cache_folder() / "programs" / sha256(json.dumps(kind).encode()).hexdigest()[:16]).absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    is_ours = folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022  # nobody else's machine code
-    is_usable = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > LEAST_ROOM
-    if not is_ours or not is_usable or any(map(str.isspace, str(folder))):  # TensorFlow's flags are parted by spaces
+    is_ours = (
+        folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022
+    )  # never run another user's machine code
+    is_usable = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > MIN_FREE_BYTES
+    if not is_ours or not is_usable or any(map(str.isspace, str(folder))):  # spaces separate TensorFlow's flags
         return None
     try:
         known = dict(json.loads((folder / "checksums.json").read_bytes()))

@@ -1,6 +1,6 @@
-"""Reads images in chunks, in random order, one ahead of the one in use; does not know what they are for.
+"""Shuffled chunks of images; the next chunk is read while one is in use.
 
-However many images there are, no more than two chunks of them are in memory.
+At most two chunks are in memory, however many images there are.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.cache import MAX_BYTES_IN_MEMORY, release_pages
 from ..data.dataset import ImageSet
 
-BLOCK_ROWS = 256  # neighbours on the disk that are read together: 200 kB of MNIST
+BLOCK_ROWS = 256  # rows that are next to each other on disk and read together: 200 kB of MNIST
 
 
 class Chunk(NamedTuple):
@@ -24,18 +24,19 @@ class Chunk(NamedTuple):
 
 
 class ShuffledChunks:
-    """The images of some rows in random order, in chunks of one size.
+    """The images of some rows in random order, in chunks of equal size.
 
-    Images left over, fewer than one step of each chunk, have their turn in another epoch. A set of one chunk is read
-    once and shuffled evenly; a larger one by blocks of neighbours, and evenly within each chunk.
+    A set of one chunk is read once and fully shuffled each epoch. A larger set is shuffled by blocks of rows, and fully
+    within each chunk. The images at the end of a chunk that do not fill a batch are left out; they differ from
+    epoch to epoch.
 
     Attributes:
-        num_chunks: How many chunks there are in an epoch.
-        steps: How many batches in a chunk.
+        num_chunks: Number of chunks in an epoch.
+        steps: Number of batches in a chunk.
     """
 
     def __init__(self, images: ImageSet, rows: NDArray[np.int64], batch_size: int) -> None:
-        """Take the rows of a set, in rising order; `batch_size` is no larger than their number."""
+        """Take an image set, rising row numbers, and a batch size that is at most their number."""
         self._images, self._rows, self._batch_size = images, rows, batch_size
         most = max(batch_size, MAX_BYTES_IN_MEMORY // int(np.prod(images.images.shape[1:])))
         self.num_chunks = max(1, min(-(-len(rows) // most), len(rows) // batch_size))
@@ -63,7 +64,7 @@ class ShuffledChunks:
 
 
 def read_rows(images: ImageSet, rows: NDArray[np.int64]) -> Chunk:
-    """Copy some rows of a set, in rising order, into memory, and let go of what was mapped for it."""
+    """Copy the images and labels of rising row numbers into memory, and release the mapped pages."""
     chunk = Chunk(images.images[rows], images.labels[rows].astype(np.int32))
     release_pages(images.images)
     return chunk

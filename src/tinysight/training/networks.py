@@ -1,6 +1,7 @@
-"""The dense networks, written twice: with Keras's Sequential and with its functional API; never sees data.
+"""The dense networks, written twice: with Keras's Sequential and with its functional API.
 
-Both builders make the same function. With no options that is the tutorial's network: 784–512–10, 1,022,490 weights.
+Both builders make networks that compute the same. By default that is the tutorial's network: 784–512–10, 1,022,490
+weights.
 """
 
 import contextlib
@@ -16,22 +17,22 @@ from .settings import DEFAULT_HIDDEN, DROPOUT_POSITIONS, check_hidden
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what TensorFlow's C++ code greets with, ten lines about this machine, off standard error."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not heeded by what is logged before it is read
+def _silence_stderr() -> Iterator[None]:
+    """Keep the ten lines about this machine that TensorFlow's C++ code prints on import off standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # some lines are printed before TensorFlow reads it
     sys.stderr.flush()
-    real, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(real, 2)
-        os.close(real)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
 
 
 try:
-    with _silence():
+    with _silence_stderr():
         import keras
         from keras import layers
 except ImportError as error:
@@ -45,13 +46,13 @@ def sequential(
     dropout: float = 0.0,
     dropout_position: str = "after",
 ) -> keras.Model:
-    """Build and compile the network as a stack of layers.
+    """Build and compile the network with the Sequential API: a stack of layers.
 
     Args:
         image_shape: ``(height, width)`` or ``(height, width, channels)`` of one image.
         num_classes: Number of classes, 2 or more.
         hidden: Widths of the hidden layers.
-        dropout: Share of each hidden layer's outputs dropped while training; 0: no dropout layers.
+        dropout: Share of each hidden layer's outputs that dropout sets to zero in training; 0: no dropout layers.
         dropout_position: ``after`` or ``before`` the activation.
 
     Returns:
@@ -83,7 +84,7 @@ def functional(
     dropout: float = 0.0,
     dropout_position: str = "before",
 ) -> keras.Model:
-    """Build and compile the network by calling layers on tensors; arguments and result as for `sequential`."""
+    """Build and compile the network with the functional API; arguments and result as for `sequential`."""
     _check(image_shape, num_classes, hidden, dropout, dropout_position)
     images = keras.Input(image_shape)
     x = layers.Flatten()(images)
@@ -99,7 +100,7 @@ def functional(
     return _compiled(keras.Model(images, probabilities))
 
 
-MAX_WEIGHTS = 200_000_000  # 800 MB as float32, below what a classifier's file may have
+MAX_WEIGHTS = 200_000_000  # 800 MB as float32; a classifier's file may have 1 GiB
 
 BUILDERS = {"sequential": sequential, "functional": functional}
 
@@ -119,5 +120,5 @@ def _check(
     widths = (prod(image_shape), *hidden, num_classes)
     num_weights = sum(inputs * outputs for inputs, outputs in pairwise(widths))
     if num_weights > MAX_WEIGHTS:
-        asked = f"{num_weights:,} weights for {'×'.join(map(str, image_shape))} images and hidden {hidden}"
-        raise SettingsError(f"{asked}; expected at most {MAX_WEIGHTS:,}: choose smaller images or layers")
+        received = f"{num_weights:,} weights for {'×'.join(map(str, image_shape))} images and hidden {hidden}"
+        raise SettingsError(f"{received}; expected at most {MAX_WEIGHTS:,}: choose smaller images or layers")

@@ -1,9 +1,9 @@
-"""Draws pictures that are of no class, for a network to learn when not to be sure; knows no network and no files.
+"""Synthetic out-of-distribution images, with which a network learns to be unsure about what is of no class.
 
-Scribbles, blobs, noise, and pieces and mixtures of the training images themselves. None of them comes from a real set,
-so that how well others are told apart can still be measured.
+They are scribbles, blobs, noise, and mixtures and parts of the training images. None comes from a public data set, so
+that rejection can be measured on public data sets.
 
-Source for training with such pictures: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep Anomaly Detection with Outlier
+Source: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep Anomaly Detection with Outlier
 Exposure", https://arxiv.org/abs/1812.04606.
 """
 
@@ -13,24 +13,25 @@ from PIL import Image, ImageDraw
 
 from ..preprocessing.ink import place_strokes
 
-CANVAS = 96  # pixels; scribbles are drawn on that and scaled down
+STREAM = 1  # of NumPy's random numbers: other than that of the split and of the order of images
+CANVAS_SIDE = 96  # pixels of the square on which scribbles are drawn, before it is scaled down
 NUM_STROKES = (1, 5)
-NUM_POINTS = (2, 7)  # of a stroke, before it is rounded
-ROUNDINGS = 3  # corners cut so often that a line of points becomes a curve
+NUM_POINTS = (2, 7)  # of a stroke, before its corners are cut
+NUM_CORNER_CUTS = 3  # rounds; then a polyline looks like a curve
 
 
 def draw_outliers(images: NDArray[np.uint8], num_outliers: int, seed: int) -> NDArray[np.uint8]:
-    """Draw pictures of no class, equally many of each kind, in random order.
+    """Draw out-of-distribution images of random kinds.
 
     Args:
-        images: uint8 ``(num_images, height, width)`` or ``(…, 3)``, of the classes.
-        num_outliers: How many to draw.
-        seed: Equal ones give equal pictures.
+        images: Training images, uint8 ``(num_images, height, width)`` or ``(…, 3)``.
+        num_outliers: Number of images to draw.
+        seed: Equal seeds give equal images.
 
     Returns:
         uint8 ``(num_outliers, *image_shape)``.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([STREAM, seed])
     shape = images.shape[1:]
     kinds = (_scribble, _scribble, _blob, _noise)
     outliers = np.empty((num_outliers, *shape), np.uint8)
@@ -46,24 +47,24 @@ def draw_outliers(images: NDArray[np.uint8], num_outliers: int, seed: int) -> ND
 
 
 def _scribble(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A few curves and straight strokes, as in a letter of no alphabet."""
-    canvas = Image.new("L", (CANVAS, CANVAS))
+    """Draw a few curves and straight strokes."""
+    canvas = Image.new("L", (CANVAS_SIDE, CANVAS_SIDE))
     pen = ImageDraw.Draw(canvas)
     thickness = int(rng.integers(3, 16))
     for _ in range(rng.integers(*NUM_STROKES)):
-        points = rng.uniform(0.1, 0.9, (rng.integers(*NUM_POINTS), 2)) * CANVAS
+        points = rng.uniform(0.1, 0.9, (rng.integers(*NUM_POINTS), 2)) * CANVAS_SIDE
         if rng.random() < 0.7:
-            points = _rounded(points)
+            points = _cut_corners(points)
         pen.line([tuple(point) for point in points.tolist()], fill=255, width=thickness, joint="curve")
     return place_strokes(np.asarray(canvas), height, width)
 
 
-def _rounded(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cut the corners of a line of points, again and again.
+def _cut_corners(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a smoother polyline through fewer corners: Chaikin's algorithm.
 
     Source: G. Chaikin, "An algorithm for high-speed curve generation" (1974).
     """
-    for _ in range(ROUNDINGS):
+    for _ in range(NUM_CORNER_CUTS):
         before, after = points[:-1], points[1:]
         cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
         points = np.concatenate([points[:1], cut, points[-1:]])
@@ -71,7 +72,7 @@ def _rounded(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _blob(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A filled shape with a smooth outline, of one grey or patterned, in the box of a character or all over."""
+    """Draw a filled shape with a smooth outline, plain or noisy, in a character's box or over the whole image."""
     coarse = rng.normal(size=(rng.integers(2, 6), rng.integers(2, 6))).astype(np.float32)
     field = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), np.float64)
     shape = ((field - np.quantile(field, rng.uniform(0.2, 0.8))) * rng.uniform(2, 20) + 0.5).clip(0, 1)
@@ -82,7 +83,7 @@ def _blob(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8
 
 
 def _noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Single pixels: even, sparse or in rows; now and then nothing at all."""
+    """Draw noise: uniform, sparse, or constant along rows or columns; sometimes a plain or a black image."""
     pixels = rng.random((height, width))
     kind = rng.integers(4)
     if kind == 0:
@@ -95,19 +96,19 @@ def _noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint
 
 
 def _mixture(first: NDArray[np.uint8], second: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Two images of classes made into none: laid over each other crosswise, negative, or only a corner of one."""
+    """Make an image of no class from two images: a negative, an overlay, a quarter, or both small side by side."""
     kind = rng.integers(4)
     if kind == 0:
         return np.asarray(255 - first)
-    if kind == 1:  # a turned one over the other
+    if kind == 1:  # the second, rotated, over the first
         return np.maximum(first, np.rot90(second) if second.shape[0] == second.shape[1] else second[::-1])
-    if kind == 2:  # a quarter
+    if kind == 2:  # a quarter of the first
         rows, columns = first.shape[0] // 2, first.shape[1] // 2
         result = np.zeros_like(first)
         top, left = rng.integers(2, size=2) * (rows, columns)
         result[top : top + rows, left : left + columns] = first[top : top + rows, left : left + columns]
         return result
-    side = first.shape[1] // 2  # small and side by side
+    side = first.shape[1] // 2  # both at half their size, side by side
     result = np.zeros_like(first)
     top = first.shape[0] // 4
     small = first[::2, ::2][: first.shape[0] // 2, :side], second[::2, ::2][: first.shape[0] // 2, :side]

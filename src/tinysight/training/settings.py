@@ -1,7 +1,8 @@
-"""Every choice a user can make about training, with its checks and defaults; knows no data and no library."""
+"""Every setting of a training: its default, range and help, the recipes, and how a recipe fills what is left open."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from inspect import cleandoc
 from typing import Any
 
 from ..errors import SettingsError, check_choice, check_number
@@ -9,23 +10,25 @@ from ..errors import SettingsError, check_choice, check_number
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
+
 DEFAULT_HIDDEN = (784, 512)
 MAX_LAYER_WIDTH = 65_536  # above this one layer's weights alone pass 200 MB for the smallest images
+MAX_LAYERS = 64  # no dense network gains from more; each has a stream of random numbers of its own
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far images are changed at random while they train; every image anew each time it is used.
+    """How far images are changed at random in training; each image is changed anew each time it is used.
 
     Attributes:
-        shift: Up to this share of the image's sides, up or down and left or right.
-        rotation: Up to so many degrees either way.
-        scale: Height and width each by up to this share larger or smaller.
+        shift: Moved by up to this share of the image's sides, vertically and horizontally.
+        rotation: Rotated by up to this many degrees either way.
+        scale: Height and width each made up to this share larger or smaller.
         shear: Slanted by up to this many pixels to the side for each pixel of height.
         elastic: Standard deviation of smooth displacements, as a share of the image's sides.
-        stroke: Bright strokes thicker or thinner by up to this many pixels on each side, 0…1.
-        noise: Standard deviation of what is added to each pixel, as a share of the range from black to white.
-        flip: Whether left and right are swapped in half of the images.
+        stroke: Bright strokes made thicker or thinner by up to this many pixels on each side, 0…1.
+        noise: Standard deviation of the noise added to each pixel, as a share of the range from black to white.
+        flip: Whether half of the images are mirrored left to right.
     """
 
     shift: float = 0.0
@@ -44,18 +47,19 @@ class Augmentation:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether images are changed at all."""
         return bool(self.moves or self.stroke or self.noise)
 
 
-# Measured in docs/experiments.md. A preset is all a user chooses; the single amounts are for nobody to remember.
+# Chosen by measurement, see docs/experiments.md. Users choose a preset by its name.
 AUGMENTATIONS: Mapping[str, Augmentation] = {
     "none": Augmentation(),
     "objects": Augmentation(shift=0.05, rotation=5, scale=0.08),
     "characters": Augmentation(shift=0.054, rotation=10, scale=0.12, shear=0.15, elastic=0.036, stroke=0.4),
-    "strangers": Augmentation(shift=0.07, rotation=15, scale=0.2, shear=0.25, elastic=0.036, stroke=0.8, noise=0.05),
+    "handwriting": Augmentation(shift=0.07, rotation=15, scale=0.2, shear=0.25, elastic=0.036, stroke=0.8, noise=0.05),
 }
-# What a recipe fixes. What it leaves open is chosen from the images, see `TrainingSettings.resolved`.
+
+# What each recipe fixes. What it leaves open is chosen from the images, see `TrainingSettings.resolved`.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none"},
     "accurate": {"learning_rate": 0.002, "schedule": "one-cycle"},
@@ -63,20 +67,19 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "learning_rate": 0.002,
         "schedule": "one-cycle",
         "dropout": 0.1,
-        "augment": "strangers",
+        "augment": "handwriting",
         "outliers": 0.25,
     },
     "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant", "augment": "none"},
 }
-# `accurate` either never shows the same image twice (any augmentation, flips included, chooses this), or looks around
-# each image, which takes longer an epoch.
+# `accurate` augments; where nothing is augmented it uses virtual adversarial training, whose epochs take longer.
 ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1, "batch_norm": True}
-ACCURATE_AS_THEY_ARE: Mapping[str, Any] = {"adversarial": 0.036}
+ACCURATE_NOT_AUGMENTED: Mapping[str, Any] = {"adversarial": 0.036}
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long to train: so many epochs, or as many as give a small set so many steps, but no more than the last."""
+    """How long to train: `epochs`, or more so that a small set gets `steps` steps, but at most `max_epochs`."""
 
     epochs: int
     steps: int
@@ -87,18 +90,10 @@ class Length:
 LENGTHS = {
     "fast": Length(epochs=4, steps=400, max_epochs=60, batch_size=256),
     "accurate, augmented": Length(epochs=60, steps=4_000, max_epochs=300, batch_size=256),
-    "accurate, as they are": Length(epochs=15, steps=1_500, max_epochs=100, batch_size=256),
+    "accurate, not augmented": Length(epochs=15, steps=1_500, max_epochs=100, batch_size=256),
     "robust": Length(epochs=30, steps=3_000, max_epochs=300, batch_size=256),
 }
-SMALL_SET, SMALL_BATCH_SIZE = 20_000, 64  # fewer images than that need more steps than large batches leave them
-
-
-def check_hidden(hidden: tuple[int, ...]) -> None:
-    """Raise `SettingsError` unless `hidden` names the width of at least one layer."""
-    if not hidden:
-        raise SettingsError("hidden is empty; expected one width or more, as in 784,512")
-    for width in hidden:
-        check_number("hidden width", width, 1, MAX_LAYER_WIDTH)
+SMALL_SET, SMALL_BATCH_SIZE = 20_000, 64  # with fewer images, large batches would leave too few steps
 
 
 def default_dropout_position(api: str) -> str:
@@ -106,139 +101,216 @@ def default_dropout_position(api: str) -> str:
     return "after" if api == "sequential" else "before"
 
 
+def check_hidden(hidden: tuple[int, ...]) -> None:
+    """Raise `SettingsError` unless `hidden` holds the widths of 1 to `MAX_LAYERS` layers."""
+    if not 1 <= len(hidden) <= MAX_LAYERS:
+        raise SettingsError(
+            f"hidden has {len(hidden)} widths; expected 1 to {MAX_LAYERS}, separated by commas, as in 784,512"
+        )
+    for width in hidden:
+        check_number("hidden width", width, 1, MAX_LAYER_WIDTH)
+
+
+def _setting(
+    default: Any,
+    explanation: str,
+    panel: str,
+    *,
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    unset: str = "the recipe's choice",
+) -> Any:
+    """Declare a setting. Its check, its command-line option and its documentation all derive from this.
+
+    Args:
+        default: Its value where none is given; None leaves it to the recipe.
+        explanation: One sentence for ``--help`` and the class's documentation.
+        panel: Heading below which ``--help`` lists it.
+        limits: The least and the largest value allowed.
+        choices: The values allowed.
+        unset: What None means, for ``--help``.
+    """
+    details = {"help": explanation, "panel": panel, "limits": limits, "choices": choices, "unset": unset}
+    return field(default=default, metadata=details)
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """All that decides a training, apart from the images.
 
-    Attributes:
-        recipe: Name of the set of defaults, a key of `RECIPES`; it fills each setting that is None.
-        api: How the network is written, ``sequential`` or ``functional``; the function is the same.
-        hidden: Widths of the hidden layers.
-        dropout: Share of a hidden layer's outputs dropped while training, 0 ≤ dropout < 1.
-        input_dropout: Share of the pixels blackened while training.
-        dropout_position: ``after`` or ``before`` the activation; None: as the tutorial does for that API.
-        epochs: Passes over the training images.
-        batch_size: Images per step.
-        learning_rate: Adam's (peak) learning rate.
-        schedule: How the learning rate changes: ``one-cycle``, ``cosine`` or ``constant``.
-        batch_norm: Whether the hidden layers' outputs are brought to mean 0 and variance 1 over the images of each step
-            (batch normalization); folded into the weights, so that the classifier is the same network.
-        weight_decay: Share of each weight taken off at each step, times the learning rate (AdamW).
-        label_smoothing: Share of the target's probability spread over all classes.
-        adversarial: Above 0, predictions are also made to stay the same this far from each image in the direction in
-            which they change most (virtual adversarial training); root of the mean square of the pixels' changes.
-        ema_momentum: Above 0, the classifier's weights are a moving average of the network's; this share of the
-            average stays at each step.
-        outliers: So many pictures of no class, as a share of the images, are drawn and added to each step; the network
-            learns to find all classes alike in them.
-        augment: How images are changed at random while they train, a key of `AUGMENTATIONS`.
-        flip: Whether left and right are swapped in half of the images while they train. Any augmentation, flips alone
-            included, chooses the augmented kind of the recipe ``accurate``: more epochs, dropout, nothing adversarial.
-        patience: Stop after so many epochs in a row without a higher validation accuracy; None: never.
-        validation: Share of the images not kept for testing that chooses the best epoch, 0 < validation < 1.
-        test: Share of all images kept for testing where the set brings no test images, 0 < test < 1.
-        seed: Start of every random choice: split, first weights, order of images, dropout.
+    A setting that is None is filled by the recipe, or from the images, when training starts.
 
     Raises:
         SettingsError: A value is out of range.
     """
 
-    recipe: str = "fast"
-    api: str = "sequential"
-    hidden: tuple[int, ...] = DEFAULT_HIDDEN
-    dropout: float | None = None
-    input_dropout: float = 0.0
-    dropout_position: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    schedule: str | None = None
-    batch_norm: bool | None = None
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    adversarial: float | None = None
-    ema_momentum: float = 0.0
-    outliers: float | None = None
-    augment: str | None = None
-    flip: bool = False
-    patience: int | None = None
-    validation: float = 0.1
-    test: float = 0.2
-    seed: int = 0
+    recipe: str = _setting("fast", "Defaults for all other settings.", "Common", choices=tuple(RECIPES))
+    epochs: int | None = _setting(None, "Number of passes over the training images.", "Common", limits=(1, 100_000))
+    dropout: float | None = _setting(
+        None, "Share of each hidden layer's outputs that dropout sets to zero in training.", "Common", limits=(0, 0.99)
+    )
+    augment: str | None = _setting(
+        None, "How images are changed at random in training.", "Common", choices=tuple(AUGMENTATIONS)
+    )
+    seed: int = _setting(
+        0,
+        "Seed of every random choice: split, first weights, order of images, dropout, augmentation.",
+        "Common",
+        limits=(0, 2**32 - 1),  # what Keras, NumPy and Python all take
+    )
+    validation: float = _setting(
+        0.1, "Share of the images, test images aside, kept for choosing the best epoch.", "Data", limits=(0.001, 0.9)
+    )
+    test: float = _setting(
+        0.2, "Share of the images kept for testing, where DATA has no test images.", "Data", limits=(0.001, 0.9)
+    )
+    api: str = _setting(
+        "sequential", "Keras API in which the network is written; it computes the same.", "Network", choices=APIS
+    )
+    hidden: tuple[int, ...] = _setting(DEFAULT_HIDDEN, "Widths of the hidden layers, separated by commas.", "Network")
+    dropout_position: str | None = _setting(
+        None,
+        "Whether dropout comes after or before the activation.",
+        "Network",
+        choices=DROPOUT_POSITIONS,
+        unset="after; before, if functional",
+    )
+    batch_norm: bool | None = _setting(
+        None, "Train with batch normalization, then fold it into the weights: the network stays the same.", "Network"
+    )
+    batch_size: int | None = _setting(None, "Number of images in a step.", "Training", limits=(1, 65_536))
+    learning_rate: float | None = _setting(
+        None, "Adam's learning rate, or its peak where a schedule changes it.", "Training", limits=(1e-9, 10)
+    )
+    schedule: str | None = _setting(
+        None, "How the learning rate changes from step to step.", "Training", choices=SCHEDULES
+    )
+    patience: int | None = _setting(
+        None,
+        "Stop after this many epochs in a row without a higher validation accuracy.",
+        "Training",
+        limits=(1, 100_000),
+        unset="never stop early",
+    )
+    weight_decay: float = _setting(
+        0.0, "Decoupled weight decay (AdamW), times the learning rate at each step.", "Training", limits=(0, 10)
+    )
+    label_smoothing: float = _setting(
+        0.0, "Share of each label's probability spread evenly over all classes.", "Training", limits=(0, 0.99)
+    )
+    ema_momentum: float = _setting(
+        0.0, "Momentum of a moving average of the weights, such as 0.999; 0: none.", "Training", limits=(0, 0.999999)
+    )
+    adversarial: float | None = _setting(
+        None,
+        "Radius of virtual adversarial training: root mean square of the pixels' changes, from black 0 to white 1.",
+        "Training",
+        limits=(0, 1),
+    )
+    flip: bool = _setting(
+        False, "Mirror half of the images left to right; the recipe accurate then counts as augmented.", "Augmentation"
+    )
+    input_dropout: float = _setting(
+        0.0, "Share of the pixels set to black in training.", "Augmentation", limits=(0, 0.99)
+    )
+    outliers: float | None = _setting(
+        None,
+        "Synthetic images of no class added to each step, as a share of its images, so that such are rejected.",
+        "Augmentation",
+        limits=(0, 10),
+    )
 
     def __post_init__(self) -> None:
-        check_choice("recipe", self.recipe, tuple(RECIPES))
-        check_choice("api", self.api, APIS)
         check_hidden(self.hidden)
-        if self.dropout_position is not None:
-            check_choice("dropout position", self.dropout_position, DROPOUT_POSITIONS)
-        if self.schedule is not None:
-            check_choice("schedule", self.schedule, SCHEDULES)
-        if self.augment is not None:
-            check_choice("augment", self.augment, tuple(AUGMENTATIONS))
-        ranges = {
-            "dropout": (0, 0.99),
-            "input_dropout": (0, 0.99),
-            "weight_decay": (0, 10),
-            "label_smoothing": (0, 0.99),
-            "adversarial": (0, 1),
-            "ema_momentum": (0, 0.999999),
-            "outliers": (0, 10),
-            "patience": (1, 100_000),
-            "epochs": (1, 100_000),
-            "batch_size": (1, 65_536),
-            "learning_rate": (1e-9, 10),
-            "validation": (0.001, 0.9),
-            "test": (0.001, 0.9),
-            "seed": (0, 2**32 - 1),  # what Keras, NumPy and Python all take
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value is not None:
-                check_number(name.replace("_", " "), value, low, high)
+        for setting in fields(self):
+            value, name = getattr(self, setting.name), setting.name.replace("_", " ")
+            if value is None:
+                continue
+            if setting.metadata.get("choices"):
+                check_choice(name, value, setting.metadata["choices"])
+            if setting.metadata.get("limits"):
+                check_number(name, value, *setting.metadata["limits"])
 
-    def resolved(self, num_training_images: int, framing: str = "whole") -> "TrainingSettings":
-        """Return the same settings with every None filled in, by the recipe or from the images.
+    def resolved(self, num_training_images: int, framing: str = "whole") -> "ResolvedSettings":
+        """Fill every setting that is None, by the recipe or from the images.
 
         Args:
-            num_training_images: How many there are.
-            framing: How they are framed, one of `FRAMINGS`: characters are augmented as such, other images not at all.
+            num_training_images: Number of training images.
+            framing: Their framing, one of `FRAMINGS`; ``ink`` images are characters and augmented as such.
+
+        Raises:
+            SettingsError: The settings contradict each other.
         """
-        settings = self._filled_from(RECIPES[self.recipe])
-        settings = settings._filled_from({"augment": "characters" if framing == "ink" else "none"})
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+
+        def fill(defaults: Mapping[str, Any]) -> None:
+            values.update({name: value for name, value in defaults.items() if values[name] is None})
+
+        # What the recipe fixes
+        fill(RECIPES[self.recipe])
+        fill({"augment": "characters" if framing == "ink" else "none"})
         length = self.recipe
         if self.recipe == "accurate":
-            is_augmented = settings.augmentation.changes
-            settings = settings._filled_from(ACCURATE_AUGMENTED if is_augmented else ACCURATE_AS_THEY_ARE)
-            length = "accurate, augmented" if is_augmented else "accurate, as they are"
-        batch_size = settings.batch_size or suggested_batch_size(num_training_images, LENGTHS[length])
-        batch_size = min(batch_size, num_training_images)
-        epochs = settings.epochs or suggested_epochs(num_training_images, batch_size, LENGTHS[length])
-        position = default_dropout_position(self.api)
-        defaults = {"dropout": 0.0, "dropout_position": position, "batch_norm": False}
-        defaults |= {"adversarial": 0.0, "outliers": 0.0}
-        settings = settings._filled_from(defaults, batch_size=batch_size, epochs=epochs)
-        if settings.batch_norm and batch_size == 1:
+            is_augmented = AUGMENTATIONS[values["augment"]].changes or self.flip
+            fill(ACCURATE_AUGMENTED if is_augmented else ACCURATE_NOT_AUGMENTED)
+            length = "accurate, augmented" if is_augmented else "accurate, not augmented"
+        # What depends on the number of images
+        if values["batch_size"] is None:
+            values["batch_size"] = suggested_batch_size(num_training_images, LENGTHS[length])
+        values["batch_size"] = min(values["batch_size"], num_training_images)
+        if values["epochs"] is None:
+            values["epochs"] = suggested_epochs(num_training_images, values["batch_size"], LENGTHS[length])
+        # What no recipe asked for is off
+        fill({"dropout": 0.0, "dropout_position": default_dropout_position(self.api), "batch_norm": False})
+        fill({"adversarial": 0.0, "outliers": 0.0, "patience": values["epochs"]})
+        if values["batch_norm"] and values["batch_size"] == 1:
             raise SettingsError("batch size is 1; batch normalization needs at least 2, or use --no-batch-norm")
-        return settings
+        return ResolvedSettings(**values)
 
-    def _filled_from(self, defaults: Mapping[str, Any], **changes: Any) -> "TrainingSettings":
-        """Return the same settings with those that are None as in `defaults`, and with changes."""
-        open_ones = {name: value for name, value in defaults.items() if getattr(self, name) is None}
-        return replace(self, **open_ones, **changes)
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedSettings(TrainingSettings):
+    """Settings in which nothing is None; `TrainingSettings.resolved` makes them.
+
+    A patience that was not given is the number of epochs: training never stops before.
+    """
+
+    epochs: int = field()
+    dropout: float = field()
+    augment: str = field()
+    dropout_position: str = field()
+    batch_norm: bool = field()
+    batch_size: int = field()
+    learning_rate: float = field()
+    schedule: str = field()
+    patience: int = field()
+    adversarial: float = field()
+    outliers: float = field()
 
     @property
     def augmentation(self) -> Augmentation:
-        """What `augment` and `flip` amount to."""
-        return replace(AUGMENTATIONS[self.augment or "none"], flip=self.flip)
+        """The augmentation that `augment` and `flip` name."""
+        return replace(AUGMENTATIONS[self.augment], flip=self.flip)
 
 
 def suggested_batch_size(num_training_images: int, length: Length) -> int:
-    """Images per step: as many as keep two cores busy, fewer for a small set."""
+    """Number of images in a step: enough to keep two cores busy, fewer for a small set."""
     return length.batch_size if num_training_images >= SMALL_SET else SMALL_BATCH_SIZE
 
 
 def suggested_epochs(num_training_images: int, batch_size: int, length: Length) -> int:
-    """As `length` says for so many images."""
+    """Number of epochs that `length` gives so many images."""
     steps_per_epoch = max(1, num_training_images // batch_size)
     return min(length.max_epochs, max(length.epochs, -(-length.steps // steps_per_epoch)))
+
+
+def _as_attribute(setting: Any) -> str:
+    """Return a setting's line of documentation."""
+    choices, limits = setting.metadata["choices"], setting.metadata["limits"]
+    allowed = f" One of: {', '.join(choices)}." if choices else f" From {limits[0]} to {limits[1]}." if limits else ""
+    return f"    {setting.name}: {setting.metadata['help']}{allowed}"
+
+
+TrainingSettings.__doc__ = "\n".join(
+    [cleandoc(str(TrainingSettings.__doc__)), "", "Attributes:", *map(_as_attribute, fields(TrainingSettings))]
+)

@@ -1,4 +1,7 @@
-"""Compiles what trains and runs a network into TensorFlow programs; does not know files, epochs or test images."""
+"""The training step as one compiled TensorFlow program: augmentation, loss, Adam, batch normalization and its folding.
+
+A whole chunk of images is one call of the program, which loops over the steps. The network is the stock Keras model.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,15 +15,17 @@ from numpy.typing import NDArray
 from ..data.dataset import ImageSet
 from .augmentation import augment
 from .loader import Chunk, read_rows
-from .settings import TrainingSettings
+from .random_streams import Purpose, StepSeed, uniform
+from .settings import ResolvedSettings
 
-FINAL_SHARE, FINAL_AMOUNT = 0.3, 0.3  # in the last steps augmentation shrinks to this: images to come are as they are
-PROBE_LENGTH = 0.1  # of the step that finds an adversarial direction: small, yet far above float32's rounding
+# Over the last 30 % of the steps augmentation fades out to 30 %, because the images to predict are not augmented.
+FADING_SHARE, FINAL_AMOUNT = 0.3, 0.3
+PROBE_LENGTH = 0.1  # norm of the probe that finds an adversarial direction: small, yet far above float32's rounding
 BATCH_NORM_EPSILON = 1e-3  # added to variances, as Keras does
 PREDICTION_BATCH_SIZE = 1_000
-WARMUP_SHARE = 0.2  # of all steps, in which a rising and falling rate rises
-# Shares of Adam's two moving averages that stay at each step. With a rate that falls to nothing a shorter memory learns
-# faster: see docs/experiments.md. With a constant rate, Keras's own.
+WARMUP_SHARE = 0.2  # of all steps, over which the one-cycle rate rises
+# Adam's decay rates. With a learning rate that falls to zero, shorter averages learn faster: see docs/experiments.md.
+# With a constant one they are Keras's own.
 BETAS = {"one-cycle": (0.85, 0.98), "cosine": (0.85, 0.98), "constant": (0.9, 0.999)}
 EPSILON = 1e-7  # Keras's own
 
@@ -28,39 +33,41 @@ EPSILON = 1e-7  # Keras's own
 def compile_training(
     model: keras.Model,
     averaged: keras.Model,
-    settings: TrainingSettings,
+    settings: ResolvedSettings,
     num_steps: int,
     outliers: NDArray[np.uint8] | None = None,
 ) -> Callable[[Chunk, NDArray[np.int32], int], None]:
-    """Return a function that trains on a chunk in an order, ``(steps, batch_size)``, with a seed for what is drawn.
+    """Compile the training program.
 
     Args:
         model: The network to train.
-        averaged: Where the moving average of its weights goes; the same network where none is wanted.
-        settings: How to train it, with every default filled in.
-        num_steps: Steps in the whole training, for the schedule.
-        outliers: uint8 ``(num_outliers, *image_shape)``, from which `settings.outliers` takes some at each step.
+        averaged: The network that takes the moving average of its weights; the same network for no average.
+        settings: The settings.
+        num_steps: Number of steps in the whole training, for the schedules.
+        outliers: Out-of-distribution images, uint8 ``(num_outliers, *image_shape)``; some are added to each step.
+
+    Returns:
+        A function that trains on a chunk. It takes the chunk, the order of its images, int32 ``(steps, batch_size)``,
+        and a seed.
     """
     optimizer = Adam(model.trainable_variables, settings, num_steps)
     num_classes = model.output_shape[-1]
+    outlier_images = tf.constant([] if outliers is None else outliers)
+    num_outliers = 0 if outliers is None else round(settings.batch_size * settings.outliers)
 
-    def amount(step: tf.Tensor) -> tf.Tensor:
-        left = 1 - tf.cast(step, tf.float32) / num_steps
-        return FINAL_AMOUNT + (1 - FINAL_AMOUNT) * tf.minimum(left / FINAL_SHARE, 1.0)
-
-    augmentation, momentum = settings.augmentation, settings.ema_momentum
-    others = tf.constant([] if outliers is None else outliers)
-    num_others = 0 if outliers is None else round((settings.batch_size or 1) * (settings.outliers or 0.0))
-
-    def forward(batch: tf.Tensor, seed: list[tf.Tensor] | None = None) -> tf.Tensor:
+    def forward(batch: tf.Tensor, seed: StepSeed | None = None) -> tf.Tensor:
         return _forward_in_training(model, batch, settings, seed)
 
-    def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: list[tf.Tensor]) -> None:
+    def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: StepSeed) -> None:
+        # Batch: images and one-hot labels, outliers with equal probabilities for all classes
         batch, targets = tf.gather(images, rows), tf.one_hot(tf.gather(labels, rows), num_classes)
-        if num_others:
-            batch = tf.concat([batch, tf.gather(others, _draw_rows(num_others, others.shape[0], seed))], axis=0)
-            targets = tf.concat([targets, tf.fill([num_others, num_classes], 1 / num_classes)], axis=0)
-        batch = augment(batch, augmentation, seed, amount(optimizer.step))
+        if num_outliers:
+            chosen = uniform([num_outliers], seed, Purpose.OUTLIERS) * outlier_images.shape[0]
+            batch = tf.concat([batch, tf.gather(outlier_images, tf.cast(chosen, tf.int32))], axis=0)
+            targets = tf.concat([targets, tf.fill([num_outliers, num_classes], 1 / num_classes)], axis=0)
+        # Augmentation
+        batch = augment(batch, settings.augmentation, seed, _augmentation_amount(optimizer.step, num_steps))
+        # Loss and gradients
         with tf.GradientTape() as tape:
             probabilities = forward(batch, seed)
             loss = keras.losses.categorical_crossentropy(
@@ -71,13 +78,12 @@ def compile_training(
             loss = tf.reduce_mean(loss)
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
         if averaged is not model:
-            for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
-                average.assign(momentum * average + (1 - momentum) * weight)
+            _update_average(averaged, model, settings.ema_momentum)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor) -> None:
         def body(step: tf.Tensor) -> tf.Tensor:
-            train_step(images, labels, order[step], [seed, step])
+            train_step(images, labels, order[step], StepSeed(seed, step))
             return step + 1
 
         tf.while_loop(lambda step: step < order.shape[0], body, [tf.constant(0)])
@@ -87,27 +93,32 @@ def compile_training(
     )
 
 
-def _draw_rows(num_rows: int, end: int, seed: list[tf.Tensor]) -> tf.Tensor:
-    """Draw numbers from 0 up to `end`, which is excluded."""
-    share = tf.random.stateless_uniform([num_rows], [seed[0] + 1, seed[1]], alg="threefry")
-    return tf.cast(share * end, tf.int32)
+def _update_average(averaged: keras.Model, model: keras.Model, momentum: float) -> None:
+    """Move the averaged weights a little towards the model's: an exponential moving average."""
+    for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
+        average.assign(momentum * average + (1 - momentum) * weight)
+
+
+def _augmentation_amount(step: tf.Tensor, num_steps: int) -> tf.Tensor:
+    """Return the factor for the size of augmentation at a step, 0…1."""
+    left = 1 - tf.cast(step, tf.float32) / num_steps
+    return FINAL_AMOUNT + (1 - FINAL_AMOUNT) * tf.minimum(left / FADING_SHARE, 1.0)
 
 
 def _forward_in_training(
-    model: keras.Model, x: tf.Tensor, settings: TrainingSettings, seed: list[tf.Tensor] | None
+    model: keras.Model, x: tf.Tensor, settings: ResolvedSettings, seed: StepSeed | None
 ) -> tf.Tensor:
-    """Run the layers one after the other, with batch normalization if wanted, and with dropout if there is a seed.
+    """Run the layers in training mode: with batch normalization if set, and with dropout if there is a seed.
 
-    Keras's Dropout draws from Philox, which XLA compiles so badly for CPUs that an epoch takes 17 times as long;
-    Threefry costs a twentieth of the epoch.
+    Keras's Dropout layers are not called: they draw from Philox, see `random_streams`.
     """
     rates = [settings.input_dropout] + [getattr(layer, "rate", 0.0) for layer in model.layers]
     layers = [None, *model.layers]
     normalized = _hidden_layers(model) if settings.batch_norm else []
     for number, (layer, rate) in enumerate(zip(layers, rates, strict=True)):
         if rate and seed:
-            bits = tf.random.stateless_uniform(tf.shape(x), [seed[0], seed[1] * len(layers) + number], alg="threefry")
-            x = tf.where(bits < rate, 0.0, x / (1 - rate))
+            draws = uniform(tf.shape(x), seed, Purpose.DROPOUT, layer=number)
+            x = tf.where(draws < rate, 0.0, x / (1 - rate))
         elif layer in normalized:
             x = layer.activation(_normalize(x @ layer.kernel, settings.batch_size) + layer.bias)
         elif layer is not None and not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout):
@@ -119,10 +130,10 @@ def _hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:
     return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][:-1]
 
 
-def _normalize(outputs: tf.Tensor, num_images: int | None) -> tf.Tensor:
-    """Bring each unit's outputs to mean 0 and variance 1 over the images, which stand before the outliers.
+def _normalize(outputs: tf.Tensor, num_images: int) -> tf.Tensor:
+    """Normalize each unit's outputs by mean and variance over the first `num_images` rows; outliers come after these.
 
-    A factor for each unit, as usual, is left out: with ReLU the next layer's weights say as much.
+    The usual scale (gamma) is left out: before ReLU, the next layer's weights can express it.
 
     Source: S. Ioffe, C. Szegedy, "Batch Normalization", https://arxiv.org/abs/1502.03167.
     """
@@ -131,16 +142,17 @@ def _normalize(outputs: tf.Tensor, num_images: int | None) -> tf.Tensor:
 
 
 def _virtual_adversarial_loss(
-    forward: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor, radius: float, seed: list[tf.Tensor]
+    forward: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor, radius: float, seed: StepSeed
 ) -> tf.Tensor:
-    """Return how far each prediction changes, as a divergence, where a step of that size changes it most.
+    """Return the Kullback-Leibler divergence between each prediction and that of the image changed adversarially.
 
-    The direction is that of the gradient a little way off in a random direction: one power iteration.
+    The change has the length `radius` and the direction that changes the prediction most, found by one power iteration
+    from a random start.
 
     Source: T. Miyato et al., "Virtual Adversarial Training", https://arxiv.org/abs/1704.03976, algorithm 1.
     """
     expected = tf.stop_gradient(forward(batch))
-    draw = tf.random.stateless_uniform(tf.shape(batch), [seed[0], -1 - seed[1]], -1.0, 1.0, alg="threefry")
+    draw = uniform(tf.shape(batch), seed, Purpose.ADVERSARIAL, -1.0)
     with tf.GradientTape() as tape:
         nearby = batch + PROBE_LENGTH * _unit_length(draw)
         tape.watch(nearby)
@@ -159,7 +171,10 @@ Predict = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32]]
 
 
 def compile_prediction(model: keras.Model) -> Predict:
-    """Return a function that gives the probabilities, ``(num_rows, num_classes)``, of some rows of a set, in order."""
+    """Compile prediction: a function of an image set and rising row numbers.
+
+    It returns the network's output for these rows, float32 ``(num_rows, num_classes)``.
+    """
 
     @tf.function(  # type: ignore[untyped-decorator]
         autograph=False, input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8)]
@@ -176,9 +191,10 @@ def compile_prediction(model: keras.Model) -> Predict:
 
 
 def compile_folding(model: keras.Model, folded: keras.Model) -> Callable[[ImageSet, NDArray[np.int64]], None]:
-    """Return a function that turns a network trained with batch normalization into one of the same layers without.
+    """Compile the folding of batch normalization into the weights.
 
-    It gives `folded` the weights with which it does by itself what `model` does normalized by some rows of a set.
+    The returned function takes an image set and rising row numbers. It sets the weights of `folded` so that it computes
+    without normalization what `model` computes with it, with means and variances over these rows.
     """
     layers = _hidden_layers(folded)
     products = [keras.Model(folded.inputs, keras.ops.matmul(layer.input, layer.kernel)) for layer in layers]
@@ -196,17 +212,19 @@ def compile_folding(model: keras.Model, folded: keras.Model) -> Callable[[ImageS
 
 
 class Adam:
-    """Adam; with weight decay that is decoupled from the gradient (AdamW) if asked for, of all but biases.
+    """Adam, with decoupled weight decay of all weights but biases (AdamW) if set.
+
+    It gives the same weights as Keras's Adam, which takes 0.3 s longer to trace and compile: see docs/experiments.md.
 
     Sources: D. P. Kingma, J. Ba, "Adam", https://arxiv.org/abs/1412.6980, in its section 2's order of computation;
     I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", https://arxiv.org/abs/1711.05101.
 
     Attributes:
-        step: How many steps were taken, an int64 variable.
+        step: Number of steps taken, an int64 variable.
     """
 
-    def __init__(self, weights: Sequence[Any], settings: TrainingSettings, num_steps: int) -> None:
-        """Take a network's weights, Keras variables, and for how many steps in all the schedule is."""
+    def __init__(self, weights: Sequence[Any], settings: ResolvedSettings, num_steps: int) -> None:
+        """Take a network's weights, Keras variables, the settings, and the number of steps in the whole training."""
         self.step = tf.Variable(0, dtype=tf.int64)
         self._settings, self._num_steps = settings, num_steps
         self._weights = [weight.value for weight in weights]
@@ -216,7 +234,7 @@ class Adam:
         """Take a step against the gradients, in the order of the weights."""
         settings = self._settings
         rate = learning_rate(self.step, settings, self._num_steps)
-        beta_1, beta_2 = BETAS[settings.schedule or "constant"]
+        beta_1, beta_2 = BETAS[settings.schedule]
         exponent = tf.cast(self.step + 1, tf.float32)
         powers = tf.pow(beta_1, exponent), tf.pow(beta_2, exponent)
         for weight, mean, square, gradient in zip(self._weights, self._means, self._squares, gradients, strict=True):
@@ -229,11 +247,11 @@ class Adam:
         self.step.assign_add(1)
 
 
-def learning_rate(step: Any, settings: TrainingSettings, num_steps: int) -> Any:
-    """Return the rate of a step, counted from 0: that of the step's middle, so that even a single one trains.
+def learning_rate(step: Any, settings: ResolvedSettings, num_steps: int) -> Any:
+    """Return the learning rate of a step, counted from 0; taken at the step's middle, so that it is never zero.
 
-    ``one-cycle`` rises in a straight line to its peak, the settings' rate, after `WARMUP_SHARE` of `num_steps`, and
-    falls in one to nearly nothing; ``cosine`` falls along a cosine; ``constant`` stays.
+    ``one-cycle`` rises linearly to the settings' rate over the first `WARMUP_SHARE` of `num_steps` and then falls
+    linearly to zero. ``cosine`` rises likewise and falls along a cosine. ``constant`` stays.
 
     Sources: L. N. Smith, N. Topin, "Super-Convergence", https://arxiv.org/abs/1708.07120; for the cosine:
     I. Loshchilov, F. Hutter, "SGDR", https://arxiv.org/abs/1608.03983.

@@ -1,12 +1,11 @@
-"""Trains a network and keeps its best epoch; does not know files, commands or test images.
+"""train(): epochs, best epoch, calibration, classifier.
 
-Training and validation images are both scored in inference mode after each epoch.
+Training and validation images are both scored in inference mode after each epoch. Test images are never looked at.
 """
 
-from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from math import isfinite, sqrt
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -17,20 +16,23 @@ from ..classifier import Classifier
 from ..data.dataset import ImageSet, leading_bytes
 from ..data.splits import split_images
 from ..errors import TinysightError
-from ..onnx_file import FORMAT, build_graph
-from .calibration import fit_temperature, reject_threshold, temper
+from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
+from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .loader import ShuffledChunks
 from .networks import BUILDERS
 from .outliers import draw_outliers
-from .settings import TrainingSettings, default_dropout_position
+from .scores import accuracy, log_loss, standard_error
+from .settings import ResolvedSettings, TrainingSettings
 
-import keras  # isort: skip - after models, which keeps what TensorFlow prints when imported off the terminal
+import keras  # isort: skip - after networks, which keeps TensorFlow's messages on import off the terminal
 import tensorflow as tf  # isort: skip
 from .step import Predict, compile_folding, compile_prediction, compile_training  # isort: skip
 
-NUM_OUTLIERS = 8_000  # drawn once; augmentation makes more of them
-MAX_FOLDING_IMAGES = 10_000  # on whose statistics the network relies that was trained with batch normalization
-MAX_STORED_HASHES = 200_000  # of training images in a classifier, to know them again: 1 MB
+NUM_OUTLIERS = 8_000  # drawn once; augmentation varies them
+NUM_OUTLIER_EXAMPLES = 1_000  # training images of which some outliers are made
+MAX_FOLDING_IMAGES = 10_000  # training images whose statistics replace those of a batch
+MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
+MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,26 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training gives.
+    """The result of a training.
 
     Attributes:
         classifier: The network of the best epoch with all that prediction needs.
         model: The same network for Keras: float32 images in 0…1 to probabilities.
-        history: One entry an epoch.
+        history: One entry for each epoch.
         best_epoch: The epoch whose weights were kept, counted from 1: the latest whose validation accuracy is within
-            one standard error of the highest. Of epochs that so few images cannot tell apart, the last is best.
-        settings: What was used, with every default filled in.
+            one standard error of the highest. The validation images cannot tell such epochs apart; the last one has
+            the lowest learning rate.
+        settings: The settings used, with every default filled in.
         images: The images as they were split.
-        test_probabilities: What the classifier makes of the test images, float32 ``(num_images, num_classes)``.
-        was_stopped: Whether it was asked to stop before its last epoch.
+        was_stopped: Whether `should_stop` ended it before its last epoch.
     """
 
     classifier: Classifier
     model: keras.Model
     history: list[EpochResult]
     best_epoch: int
-    settings: TrainingSettings
+    settings: ResolvedSettings
     images: ImageSet
-    test_probabilities: NDArray[np.float32]
     was_stopped: bool
 
 
@@ -85,144 +86,162 @@ def train(
     Sets the seeds of Python, NumPy and TensorFlow, and TensorFlow's deterministic mode, for the whole process.
 
     Args:
-        images: The images; split by `split_images` with the settings' shares and seed where they are not yet.
-        settings: What to do; by default the recipe ``fast``.
+        images: The images. Where they are not split yet, `split_images` splits them by the settings' shares and seed.
+        settings: The settings; by default those of the recipe ``fast``.
         on_epoch: Called after each epoch.
-        should_stop: Asked after each epoch; true ends the training, and the best epoch so far counts.
+        should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
 
     Returns:
-        The classifier, and how it came about.
+        The classifier, the Keras model, and how they were trained.
 
     Raises:
         DataError: There are too few images of a class.
-        TinysightError: The loss is no longer a number.
+        SettingsError: The settings contradict each other.
+        TinysightError: The loss is NaN or infinite.
     """
+    # Data and settings
     settings = settings or TrainingSettings()
     images = split_images(images, settings.validation, settings.test, settings.seed)
-    settings = settings.resolved(len(images.indices("train")), images.framing.method)
-    keras.utils.set_random_seed(settings.seed)
+    resolved = settings.resolved(len(images.indices("train")), images.framing.method)
+    # Network
+    keras.utils.set_random_seed(resolved.seed)
     tf.config.experimental.enable_op_determinism()
-    model = BUILDERS[settings.api](
-        images.framing.image_shape, len(images.class_names), settings.hidden, settings.dropout or 0.0,
-        settings.dropout_position or default_dropout_position(settings.api),
+    model = BUILDERS[resolved.api](
+        images.framing.image_shape, len(images.class_names), resolved.hidden, resolved.dropout,
+        resolved.dropout_position,
     )  # fmt: skip
     predict = compile_prediction(model)
-    history, best, was_stopped = _fit(model, predict, images, settings, on_epoch, should_stop)
+    # Epochs
+    history, best, was_stopped = _fit(model, predict, images, resolved, on_epoch, should_stop)
+    # Best weights, calibrated
     model.set_weights(best.weights)
-    reject_below = _calibrate(model, best.probabilities, images.subset("validation").labels)
-    classifier = to_classifier(model, images, settings, reject_below=reject_below)
-    test_probabilities = classifier.probabilities(images.subset("test").images)
-    parity = measure_parity(test_probabilities, predict(images, images.indices("test")))
+    validation_rows = images.indices("validation")
+    reject_below = _calibrate(model, best.probabilities, images.labels[validation_rows])
+    # The classifier, and how closely ONNX Runtime agrees with Keras
+    classifier = to_classifier(model, images, resolved, reject_below=reject_below)
+    some_rows = validation_rows[:MAX_PARITY_IMAGES]
+    parity = measure_parity(classifier.probabilities(images.rows(some_rows).images), predict(images, some_rows))
     classifier = classifier.with_metadata(parity=parity)
-    return Training(classifier, model, history, best.epoch, settings, images, test_probabilities, was_stopped)
+    return Training(classifier, model, history, best.epoch, resolved, images, was_stopped)
 
 
 def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettings, **entries: Any) -> Classifier:
     """Turn a trained dense network into a classifier.
 
     Args:
-        model: The network; dropout plays no part in prediction.
-        images: What it was trained on.
-        settings: How it was trained.
-        entries: More for its metadata.
+        model: The network; dropout layers are left out.
+        images: The images it was trained on.
+        settings: The settings it was trained with.
+        entries: Further attributes of its `ModelMetadata`.
     """
     weights = model.get_weights()
     trained_on = np.concatenate([images.indices(split) for split in ("train", "validation")])
-    metadata = {
-        "tinysight_format": FORMAT,
-        "class_names": list(images.class_names),
-        "framing": asdict(images.framing),
-        "data": {"name": images.name, "sha256": images.data_hash},
-        "settings": asdict(settings),
-        **entries,
-    }
+    metadata = ModelMetadata(
+        images.class_names, images.framing, DataSource(images.name, images.data_hash), asdict(settings), **entries
+    )
     if len(trained_on) <= MAX_STORED_HASHES:
-        leading = leading_bytes(images.hashes[trained_on])
-        metadata["training_hashes"] = b64encode(leading.astype(">u4").tobytes()).decode()
+        metadata = replace(metadata, training_hashes=leading_bytes(images.hashes[trained_on]))
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
-    return Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
+    return Classifier(build_model(dense_layers, metadata))
 
 
 def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Divide the last layer's weights by the temperature that suits some images best; no class changes.
+    """Divide the last layer's weights by the fitted temperature; predicted classes stay.
 
     Args:
         model: The network.
-        probabilities: What it makes of the validation images.
-        labels: What they show.
+        probabilities: Its probabilities of the validation images, float32 ``(num_images, num_classes)``.
+        labels: Their labels, int ``(num_images,)``.
 
     Returns:
-        The probability below which a picture is to be rejected.
+        The rejection threshold.
     """
     temperature = fit_temperature(probabilities, labels)
     last = [layer for layer in model.layers if layer.weights][-1]
     last.set_weights([weights / np.float32(temperature) for weights in last.get_weights()])
-    return reject_threshold(temper(probabilities, temperature))
+    return rejection_threshold(apply_temperature(probabilities, temperature))
 
 
-def measure_parity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> dict[str, float]:
-    """Compare what ONNX Runtime and Keras make of the same images, each ``(num_images, num_classes)``.
-
-    Returns:
-        The number of images, the largest difference of a probability, and how often the best class differs.
-    """
-    return {
-        "num_images": len(ours),
-        "max_difference": float(np.abs(ours - theirs).max()),
-        "num_other_classes": int((ours.argmax(axis=1) != theirs.argmax(axis=1)).sum()),
-    }
+def measure_parity(onnx: NDArray[np.float32], keras_model: NDArray[np.float32]) -> Parity:
+    """Compare ONNX Runtime's and Keras's probabilities of the same images, each ``(num_images, num_classes)``."""
+    return Parity(
+        num_images=len(onnx),
+        max_difference=float(np.abs(onnx - keras_model).max()),
+        num_other_classes=int((onnx.argmax(axis=1) != keras_model.argmax(axis=1)).sum()),
+    )
 
 
 def _fit(
     model: keras.Model,
     predict: Predict,
     images: ImageSet,
-    settings: TrainingSettings,
+    settings: ResolvedSettings,
     on_epoch: Callable[[EpochResult], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> tuple[list[EpochResult], "BestEpoch", bool]:
     """Train the model; return its history, its best epoch, and whether it was stopped.
 
-    Weights flow one way after each step and epoch: those that learn, their moving average, the average with batch
-    normalization folded in, which is the model. Where one of these is not wanted, its network is the next one's.
-    `predict` gives the model's probabilities.
+    There are up to three copies of the network: the learner, which Adam trains; its moving average; and the model,
+    which is the average with batch normalization folded in. Without the one or the other they are the same object.
+    `predict` returns the model's probabilities.
     """
+    # Networks
     averaged = _copy(model) if settings.batch_norm else model
     learner = _copy(averaged) if settings.ema_momentum else averaged
+    # Rows: those that train, those that validate, and training rows that are scored
     training_rows, validation_rows = images.indices("train"), images.indices("validation")
     rng = np.random.default_rng(settings.seed)
     sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
-    chunks = ShuffledChunks(images, training_rows, settings.batch_size or 1)
-    epochs = settings.epochs or 1
-    outliers = None
-    if settings.outliers:
-        examples = images.images[np.sort(rng.choice(training_rows, min(1_000, len(training_rows)), replace=False))]
-        outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
-    train_on = compile_training(learner, averaged, settings, epochs * chunks.num_chunks * chunks.steps, outliers)
+    chunks = ShuffledChunks(images, training_rows, settings.batch_size)
+    outliers = _outliers(images, training_rows, settings, rng)
+    # Compiled programs
+    num_steps = settings.epochs * chunks.num_chunks * chunks.steps
+    train_on = compile_training(learner, averaged, settings, num_steps, outliers)
     fold = compile_folding(averaged, model) if settings.batch_norm else None
     folding_rows = sample_rows[:: -(-len(sample_rows) // MAX_FOLDING_IMAGES)]
     history: list[EpochResult] = []
     best = BestEpoch(len(validation_rows))
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, settings.epochs + 1):
+        # Train
         start = perf_counter()
         for chunk, order in chunks.epoch(rng):
             train_on(chunk, order, int(rng.integers(2**31)))
         if fold:
             fold(images, folding_rows)
-        train_loss, train_accuracy = score(predict(images, sample_rows), images.labels[sample_rows])
-        probabilities = predict(images, validation_rows)
-        loss, accuracy = score(probabilities, images.labels[validation_rows])
-        if not isfinite(train_loss + loss):
-            raise TinysightError(f"training diverged in epoch {epoch}: the loss is no number; lower the learning rate")
-        history.append(EpochResult(epoch, train_loss, train_accuracy, loss, accuracy, perf_counter() - start))
-        best.offer(epoch, accuracy, model, probabilities)
+        # Score
+        sample_probabilities, probabilities = predict(images, sample_rows), predict(images, validation_rows)
+        result = EpochResult(
+            epoch,
+            train_loss=log_loss(sample_probabilities, images.labels[sample_rows]),
+            train_accuracy=accuracy(sample_probabilities, images.labels[sample_rows]),
+            validation_loss=log_loss(probabilities, images.labels[validation_rows]),
+            validation_accuracy=accuracy(probabilities, images.labels[validation_rows]),
+            seconds=perf_counter() - start,
+        )
+        if not isfinite(result.train_loss + result.validation_loss):
+            reason = "the loss is NaN or infinite; lower the learning rate"
+            raise TinysightError(f"training diverged in epoch {epoch}: {reason}")
+        # Keep the best, report, and stop early
+        history.append(result)
+        best.offer(result, model, probabilities)
         if on_epoch:
-            on_epoch(history[-1])
-        if settings.patience and epoch - best.epoch_of_highest >= settings.patience:
+            on_epoch(result)
+        if epoch - best.epoch_of_highest >= settings.patience:
             break
-        if epoch < epochs and should_stop and should_stop():
+        if epoch < settings.epochs and should_stop and should_stop():
             return history, best, True
     return history, best, False
+
+
+def _outliers(
+    images: ImageSet, training_rows: NDArray[np.int64], settings: ResolvedSettings, rng: np.random.Generator
+) -> NDArray[np.uint8] | None:
+    """Draw the out-of-distribution images that the settings ask for."""
+    if not settings.outliers:
+        return None
+    num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
+    examples = images.images[np.sort(rng.choice(training_rows, num_examples, replace=False))]
+    return draw_outliers(examples, NUM_OUTLIERS, settings.seed)
 
 
 def _copy(model: keras.Model) -> keras.Model:
@@ -236,36 +255,23 @@ class BestEpoch:
 
     Attributes:
         epoch: Its number, counted from 1.
-        epoch_of_highest: That of the highest accuracy.
-        weights: The network's weights after it.
-        probabilities: What the network then made of the validation images, float32 ``(num_images, num_classes)``.
+        epoch_of_highest: The number of the epoch with the highest accuracy.
+        weights: The network's weights after `epoch`.
+        probabilities: The network's probabilities of the validation images after `epoch`, float32
+            ``(num_images, num_classes)``.
     """
 
     def __init__(self, num_validation_images: int) -> None:
-        """Take the number of images on which accuracies are measured."""
+        """Take the number of validation images."""
         self._num_images, self._highest = num_validation_images, -1.0
         self.epoch = self.epoch_of_highest = 0
         self.weights: list[NDArray[np.float32]] = []
         self.probabilities = np.empty((0, 0), np.float32)
 
-    def offer(self, epoch: int, accuracy: float, model: keras.Model, probabilities: NDArray[np.float32]) -> None:
-        """Keep what the epoch gave if it deserves it."""
-        if accuracy > self._highest:
-            self._highest, self.epoch_of_highest = accuracy, epoch
-        if accuracy >= self._highest - standard_error(self._highest, self._num_images):
-            self.epoch, self.weights, self.probabilities = epoch, model.get_weights(), probabilities
-
-
-def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the mean cross-entropy and the accuracy of probabilities ``(num_images, num_classes)``."""
-    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    hits = probabilities.argmax(axis=1) == labels
-    return float(-np.log(of_label.clip(keras.config.epsilon())).mean()) + 0.0, float(hits.mean())  # no negative zero
-
-
-def standard_error(accuracy: float, num_images: int) -> float:
-    """Return the standard error of an accuracy measured on so many images.
-
-    Source: L. Breiman et al., "Classification and Regression Trees" (1984), for choosing within one standard error.
-    """
-    return sqrt(accuracy * (1 - accuracy) / num_images)
+    def offer(self, result: EpochResult, model: keras.Model, probabilities: NDArray[np.float32]) -> None:
+        """Keep the epoch's weights and probabilities if it is the best so far."""
+        found = result.validation_accuracy
+        if found > self._highest:
+            self._highest, self.epoch_of_highest = found, result.epoch
+        if found >= self._highest - standard_error(self._highest, self._num_images):
+            self.epoch, self.weights, self.probabilities = result.epoch, model.get_weights(), probabilities

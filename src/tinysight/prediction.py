@@ -1,4 +1,4 @@
-"""Predicts the pictures that names mean, in order, on all cores; does not know the terminal.
+"""Prediction of files, folders, patterns and archives, in order, on all cores.
 
 A few pictures for each core are in memory at a time, however many there are.
 """
@@ -9,7 +9,8 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -27,43 +28,89 @@ PICTURES_AT_A_TIME = 128
 BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
 Finish = Callable[[Sequence[Prediction], Sequence[Framed]], Any]
 STANDARD_INPUT = "-"
-# What reading an archive raises: each way of compression has an error of its own
-DAMAGE = (
+# What reading an archive raises; each compression method has an error of its own
+ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
 )  # fmt: skip
-Source = tuple[str, str | bytes | PictureError]  # what to call a picture, and its path, its content, or why it has none
+Source = tuple[str, str | bytes | PictureError]  # a picture's name, and its path, its content, or why it cannot be read
 
 
 class Outcome(NamedTuple):
-    """What became of some pictures.
+    """The result for a batch of pictures.
 
     Attributes:
-        num_predicted: How many could be read.
-        finished: What `finish` made of these; None where there are none.
-        failures: A line for each other.
+        num_predicted: Number of pictures that could be read.
+        finished: What `finish` returned for these; None where there are none.
+        failures: For each other picture its position in the batch and why it could not be read.
     """
 
     num_predicted: int
     finished: Any
-    failures: list[str]
+    failures: list[tuple[int, str]]
+
+
+def predict_files(
+    classifier: Classifier,
+    names: str | Path | Iterable[str | Path],
+    top: int = 1,
+    num_processes: int | None = None,
+) -> Iterator[Prediction | PictureError]:
+    """Predict every picture that names mean, in order; a picture that cannot be read does not stop the others.
+
+    Up to 128 pictures are predicted by this process. More are predicted by several processes, so a script that calls
+    this needs ``if __name__ == "__main__":``, as for `multiprocessing`.
+
+    Args:
+        classifier: The classifier.
+        names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input; one
+            of these or several.
+        top: Number of classes to rank.
+        num_processes: Number of processes at most; by default one for each core.
+
+    Yields:
+        For each picture its prediction, or the error that says why it could not be read.
+
+    Raises:
+        TinysightError: A process was killed.
+    """
+    listed = [names] if isinstance(names, str | Path) else names
+    load = partial(Classifier, classifier.file_bytes, num_threads=1)
+    sources = list(map(str, listed))
+    outcomes = predict_sources(load, sources, top, _predictions_alone, num_processes, "spawn")  # other threads may run
+    with closing(outcomes):
+        for outcome in outcomes:
+            results: list[Prediction | PictureError] = list(outcome.finished or ())
+            for position, message in outcome.failures:
+                results.insert(position, PictureError(message))
+            yield from results
+
+
+def _predictions_alone(predictions: Sequence[Prediction], _: Sequence[Framed]) -> Sequence[Prediction]:
+    return predictions
 
 
 def predict_sources(
-    load: Callable[[], Classifier], names: list[str], top: int, finish: Finish, num_processes: int | None = None
+    load: Callable[[], Classifier],
+    names: list[str],
+    top: int,
+    finish: Finish,
+    num_processes: int | None = None,
+    start_method: str | None = None,
 ) -> Generator[Outcome]:
-    """Predict every picture that `names` mean, some at a time; close it to break off.
+    """Predict every picture that `names` mean, a batch at a time; closing the generator ends its processes.
 
     Pictures that fit one batch are predicted by this process, more by several.
 
     Args:
-        load: Loads the classifier; called in each process, as `finish` is.
+        load: Loads the classifier; called in each process.
         names: As `find_sources` takes them.
-        top: How many classes to rank.
-        finish: Called with some predictions, and the pictures as the classifier sees them.
-        num_processes: How many processes at most; by default one for each core.
+        top: Number of classes to rank.
+        finish: Called in each process with a batch's predictions, and its pictures as the classifier's input.
+        num_processes: Number of processes at most; by default one for each core.
+        start_method: How processes are started, as for `map_in_processes`.
 
     Yields:
-        What became of the next pictures.
+        The result for the next batch.
     """
     if num_processes is None:
         num_processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -73,7 +120,7 @@ def predict_sources(
     if len(first) == 1:
         yield from map(prepare(), chain(first, batches))
     else:
-        yield from map_in_processes(prepare, chain(first, batches), len(first))
+        yield from map_in_processes(prepare, chain(first, batches), len(first), start_method)
 
 
 def _prepare(load: Callable[[], Classifier], top: int, finish: Finish) -> Callable[[list[Source]], Outcome]:
@@ -95,16 +142,16 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
 
 def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
     sources: list[str] = []
-    failures: list[str] = []
+    failures: list[tuple[int, str]] = []
 
     def read() -> Iterator[Image]:
-        for name, content in _read_ahead(batch):
+        for position, (name, content) in enumerate(_read_ahead(batch)):
             try:
                 if isinstance(content, PictureError):
                     raise content
                 picture = read_picture(content, name)
             except PictureError as error:
-                failures.append(str(error))
+                failures.append((position, str(error)))
             else:
                 sources.append(name)
                 yield picture
@@ -117,7 +164,7 @@ def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list
 
 
 def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
-    """Read files, small ones many at a time: then the processor finds the code of each step still at hand."""
+    """Read files, small ones many at a time: this keeps each step's code in the processor's cache."""
     contents: list[tuple[str, bytes | PictureError]] = []
     num_bytes = 0
     for name, source in batch:
@@ -138,43 +185,43 @@ def _content(source: str | bytes | PictureError) -> bytes | PictureError:
 
 
 def find_sources(names: list[str]) -> Iterator[Source]:
-    """Yield each picture that names mean, as it is found: no more than one folder's names are kept.
+    """Yield each picture that names mean, as it is found; no more than one folder's names are in memory.
 
     Args:
         names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input.
     """
     for name in names:
         if name == STANDARD_INPUT:
-            yield name, _standard_input()
+            yield name, _read_standard_input()
         elif glob.has_magic(name) and not os.path.lexists(name):
             matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
-            if "**" in name:  # meets what is in folders by itself
+            if "**" in name:  # it matches the files in folders too
                 matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
-            found = (source for match in matches for source in _of(match))  # a file called "-" is a file here
-            yield from _or_failure(found, name, "no file fits this pattern")
+            found = (source for match in matches for source in _expand(match))  # a file called "-" is a file here
+            yield from _or_failure(found, name, "no file matches this pattern")
         else:
-            yield from _of(name)
+            yield from _expand(name)
 
 
 def count_sources(names: list[str]) -> int:
-    """Return how many pictures names mean, or 0 where only reading them would tell."""
+    """Return the number of pictures that names mean, or 0 where it is known only after reading them."""
     if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
         return 0
     return sum(1 for _ in find_sources(names))
 
 
-def _of(name: str) -> Iterator[Source]:
-    """Yield the pictures of a folder or an archive, or else the file of this name."""
+def _expand(name: str) -> Iterator[Source]:
+    """Yield the pictures in a folder or an archive, or else the file of this name."""
     if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
-        yield from _or_failure(_below(str(Path(name))), name, "no pictures in this folder")
+        yield from _or_failure(_find_below(str(Path(name))), name, "no pictures in this folder")
     elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
-        yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
+        yield from _or_failure(_read_archive(name), name, "no pictures in this archive")
     else:
         yield name, name
 
 
 def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[Source]:
-    """Yield sources; where there are none, why."""
+    """Yield sources; where there are none, yield the reason."""
     is_empty = True
     for source in sources:
         is_empty = False
@@ -187,8 +234,8 @@ def _failure(name: str, reason: str) -> Source:
     return name, PictureError(f"{name}: {reason}")
 
 
-def _below(folder: str) -> Iterator[Source]:
-    """Yield the files below a folder that have a picture's name, sorted, hidden ones left out."""
+def _find_below(folder: str) -> Iterator[Source]:
+    """Yield the files below a folder that have a picture's suffix, sorted, without hidden ones."""
     waiting = [folder]
     while waiting:
         folder = waiting.pop()
@@ -215,32 +262,32 @@ def _has_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
 
 
-def _standard_input() -> bytes | PictureError:
+def _read_standard_input() -> bytes | PictureError:
     if sys.stdin is None:
         return PictureError("standard input: it is closed")
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
 
 
-def _in_archive(name: str) -> Iterator[Source]:
-    """Yield the pictures in a ZIP archive, read in memory: nothing is unpacked on disk."""
+def _read_archive(name: str) -> Iterator[Source]:
+    """Yield the pictures in a ZIP archive, read into memory; nothing is written to disk."""
     try:
         with zipfile.ZipFile(name) as archive:
             for member in archive.infolist():
                 if _is_picture(member):
                     yield _read_member(archive, member, f"{name}/{member.filename}")
-    except DAMAGE as error:
+    except ARCHIVE_ERRORS as error:
         yield _failure(name, f"not a ZIP archive that can be read ({error})")
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, called: str) -> Source:
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
     try:
         with archive.open(member) as file:
             content = file.read(MAX_FILE_BYTES + 1)
-    except DAMAGE as error:
-        return _failure(called, f"cannot be read from the archive ({error})")
+    except ARCHIVE_ERRORS as error:
+        return _failure(name, f"cannot be read from the archive ({error})")
     if len(content) > MAX_FILE_BYTES:
-        return _failure(called, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    return called, content
+        return _failure(name, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    return name, content
 
 
 def _is_picture(member: zipfile.ZipInfo) -> bool:

@@ -1,0 +1,279 @@
+import io
+import os
+import shutil
+import sys
+import zipfile
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinysight import prediction
+from tinysight.classifier import Classifier
+from tinysight.errors import ModelFileError, PictureError
+from tinysight.prediction import PICTURES_AT_A_TIME, count_sources, find_sources, predict_files, predict_sources
+
+
+@pytest.fixture
+def pictures(tmp_path, trained):
+    for number in range(5):
+        Image.fromarray(np.asarray(trained.images.images[number])).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def as_they_are(predictions, framed):
+    assert len(predictions) == len(framed)
+    return predictions
+
+
+def outcomes_of(classifier, names, num_processes):
+    return list(predict_sources(lambda: classifier, [str(name) for name in names], 1, as_they_are, num_processes))
+
+
+def predictions_of(classifier, names, num_processes=1):
+    outcomes = outcomes_of(classifier, names, num_processes)
+    predictions = [prediction for outcome in outcomes for prediction in outcome.finished or ()]
+    assert sum(outcome.num_predicted for outcome in outcomes) == len(predictions)
+    return predictions, [message for outcome in outcomes for _, message in outcome.failures]
+
+
+def names_of(classifier, names):
+    predictions, failures = predictions_of(classifier, names)
+    return [prediction.source for prediction in predictions], failures
+
+
+def test_folders_and_patterns_give_their_pictures_in_order(classifier, pictures):
+    expected = [str(pictures / f"{number}.png") for number in range(5)]
+    assert names_of(classifier, [pictures]) == (expected, [])
+    assert names_of(classifier, [pictures / "*.png"]) == (expected, [])
+    assert names_of(classifier, [pictures / "[13].png", pictures / "0.png"])[0] == [
+        expected[1],
+        expected[3],
+        expected[0],
+    ]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(classifier, pictures):
+    shutil.copy(pictures / "0.png", pictures / "a[1].png")
+    assert names_of(classifier, [pictures / "a[1].png"]) == ([str(pictures / "a[1].png")], [])
+
+
+def test_archives_are_read_in_memory_and_what_is_damaged_is_named(classifier, pictures):
+    path = pictures / "some.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(pictures / "1.png", "in/b.png")
+        archive.write(pictures / "0.png", "a.PNG")
+        archive.writestr("notes.txt", "no picture")
+        archive.writestr("__MACOSX/a.png", "no picture")
+        archive.writestr("bad.png", "no picture")
+    sources, failures = names_of(classifier, [path])
+    assert sources == [f"{path}/in/b.png", f"{path}/a.PNG"]
+    assert len(failures) == 1
+    assert failures[0].startswith(f"{path}/bad.png: not a picture that can be read")
+
+
+def test_what_is_not_there_costs_a_line(classifier, pictures):
+    (pictures / "empty").mkdir()
+    (pictures / "no.zip").write_bytes(b"PK nothing")
+    with zipfile.ZipFile(pictures / "none.zip", "w") as archive:
+        archive.writestr("a.txt", "")
+    wrong = [pictures / name for name in ("empty", "no.zip", "none.zip", "*.gif", "missing.png")]
+    sources, failures = names_of(classifier, [*wrong, pictures / "0.png"])
+    assert sources == [str(pictures / "0.png")]
+    reasons = [
+        "no pictures in this folder",
+        "not a ZIP archive",
+        "no pictures in this archive",
+        "no file matches",
+        "no such",
+    ]
+    assert len(failures) == len(reasons)
+    for failure, path, reason in zip(failures, wrong, reasons, strict=True):
+        assert failure.startswith(f"{path}: ")
+        assert reason in failure
+
+
+def test_standard_input_is_a_picture(classifier, pictures, monkeypatch):
+    content = (pictures / "0.png").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert names_of(classifier, ["-"]) == (["-"], [])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    sources, (failure,) = names_of(classifier, ["-"])
+    assert not sources
+    assert "empty" in failure
+
+
+def test_few_pictures_are_in_memory_at_a_time(classifier, pictures):
+    many = [pictures / "0.png"] * (2 * PICTURES_AT_A_TIME + 1)
+    sizes = [outcome.num_predicted for outcome in outcomes_of(classifier, many, 1)]
+    assert sizes == [PICTURES_AT_A_TIME, PICTURES_AT_A_TIME, 1]
+
+
+def test_content_from_archives_is_in_memory_a_few_pictures_at_a_time(classifier, pictures, monkeypatch):
+    with zipfile.ZipFile(pictures / "some.zip", "w") as archive:
+        for path in sorted(pictures.glob("*.png")):
+            archive.write(path, path.name)
+    monkeypatch.setattr(prediction, "BYTES_AT_A_TIME", 1)
+    assert [outcome.num_predicted for outcome in outcomes_of(classifier, [pictures / "some.zip"], 1)] == [1] * 5
+
+
+def test_files_are_read_ahead_up_to_so_many_bytes(classifier, pictures, monkeypatch):
+    read = []
+    for name in ("read_file", "read_picture"):
+        function = getattr(prediction, name)
+        monkeypatch.setattr(prediction, name, lambda *given, f=function, n=name: read.append(n) or f(*given))
+    assert len(predictions_of(classifier, [pictures])[0]) == 5
+    assert read == ["read_file"] * 5 + ["read_picture"] * 5
+    read.clear()
+    monkeypatch.setattr(prediction, "BYTES_AT_A_TIME", 1)
+    assert len(predictions_of(classifier, [pictures])[0]) == 5
+    assert read == ["read_file", "read_picture"] * 5
+
+
+def test_several_processes_answer_like_one_and_in_order(model_path, pictures):
+    (pictures / "bad.png").write_bytes(b"no picture")
+    Image.new("RGB", (90, 60), "white").save(pictures / "large.png")
+    with zipfile.ZipFile(pictures / "some.zip", "w") as archive:
+        archive.write(pictures / "1.png", "in/b.png")
+        archive.writestr("in/bad.png", "no picture")
+    many = [pictures, pictures / "missing.png", pictures / "some.zip"] * 60
+    load = partial(Classifier.load, model_path, 1)
+    names = [str(name) for name in many]
+    one, several = (list(predict_sources(load, names, 3, as_they_are, num_processes)) for num_processes in (1, 3))
+    assert len(one) > 3
+    assert several == one
+    failures = [message.partition(": ")[0] for outcome in several for _, message in outcome.failures]
+    assert failures == [str(pictures / name) for name in ("bad.png", "missing.png", "some.zip/in/bad.png")] * 60
+
+
+def test_a_damaged_classifier_is_refused_with_several_processes(pictures):
+    names = [str(pictures / "0.png")] * (PICTURES_AT_A_TIME + 1)
+    load = partial(Classifier.load, pictures / "0.png")
+    with pytest.raises(ModelFileError, match="not a classifier file"):
+        list(predict_sources(load, names, 1, as_they_are, 2))
+
+
+def test_pictures_below_a_folder_are_found_sorted_without_hidden_ones(class_folders):
+    for name in ("notes.txt", ".hidden.png", "light/0.PNG"):
+        (class_folders / name).write_bytes(b"")
+    (class_folders / "__MACOSX").mkdir()
+    (class_folders / "__MACOSX" / "a.png").write_bytes(b"")
+    (class_folders / "loop").symlink_to(class_folders, target_is_directory=True)
+    expected = [class_folders / "dark" / f"{number}.png" for number in range(10)]
+    expected += sorted((class_folders / "light").iterdir())
+    assert [content for _, content in find_sources([str(class_folders)])] == [str(path) for path in expected]
+
+
+def test_names_are_those_that_were_typed(class_folders, monkeypatch):
+    monkeypatch.chdir(class_folders / "dark")
+    assert [name for name, _ in find_sources([".", "./", "[01].png"])][:1] == ["0.png"]
+    assert [name for name, _ in find_sources(["[01].png"])] == ["0.png", "1.png"]
+    monkeypatch.chdir(class_folders)
+    assert next(find_sources(["dark/"]))[0] == "dark/0.png"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no such permissions")
+def test_a_folder_that_cannot_be_read_costs_a_line(class_folders, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(folder):
+        if str(folder).endswith("dark"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(prediction.os, "scandir", refuse)
+    (name, failure), *others = find_sources([str(class_folders)])
+    assert name == str(class_folders / "dark")
+    assert isinstance(failure, PictureError)
+    assert str(failure) == f"{name}: cannot be read (Permission denied)"
+    assert len(others) == 10
+
+
+def test_pictures_are_counted_where_that_is_cheap(class_folders):
+    assert count_sources([str(class_folders), str(class_folders / "*" / "1.png")]) == 22
+    assert count_sources([str(class_folders), "-"]) == 0
+    assert count_sources([str(class_folders), "some.zip"]) == 0
+
+
+def test_a_link_that_leads_nowhere_costs_a_line_and_no_folder(class_folders):
+    (class_folders / "dark" / "a.png").symlink_to("a.png")
+    (class_folders / "dark" / "b.png").symlink_to("missing")
+    names = [name for name, _ in find_sources([str(class_folders / "dark")])]
+    assert len(names) == 12
+    assert str(class_folders / "dark" / "a.png") in names
+
+
+def test_a_pattern_for_all_folders_names_each_picture_once(class_folders):
+    names = [name for name, _ in find_sources([str(class_folders / "**")])]
+    assert len(names) == len(set(names)) == 20
+
+
+def test_a_file_whose_name_means_standard_input_is_a_file_in_a_pattern(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_bytes(b"no picture")
+    assert list(find_sources(["*"])) == [("-", "-")]
+
+
+def test_folders_may_be_deeper_than_calls(tmp_path):
+    deepest = tmp_path.joinpath(*["d"] * 300)
+    deepest.mkdir(parents=True)
+    (deepest / "a.png").write_bytes(b"")
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(200)
+    try:
+        found = list(find_sources([str(tmp_path)]))
+    finally:
+        sys.setrecursionlimit(before)
+    assert [name for name, _ in found] == [str(deepest / "a.png")]
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_an_archive_costs_a_line(tmp_path, compression):
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("a.png", bytes(range(256)) * 9)
+        archive.writestr("b.png", b"b")
+    data = bytearray(path.read_bytes())
+    data[40:70] = b"\xff" * 30
+    path.write_bytes(data)
+    (_, failure), (name, content) = find_sources([str(path)])
+    assert str(failure).startswith(f"{path}/a.png: cannot be read from the archive")
+    assert (name, content) == (f"{path}/b.png", b"b")
+
+
+def test_an_archive_of_a_later_kind_costs_a_line(tmp_path):
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", b"a")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 99  # the version that is needed to read it
+    path.write_bytes(data)
+    ((name, failure),) = find_sources([str(path)])
+    assert name == str(path)
+    assert isinstance(failure, PictureError)
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_predict_files_gives_predictions_and_errors_in_order(classifier, pictures, num_processes):
+    (pictures / "2b.png").write_bytes(b"no picture")
+    names = [pictures / "0.png", pictures / "missing.png", pictures]
+    results = list(predict_files(classifier, names, top=2, num_processes=num_processes))
+    expected = ["0.png", "missing.png", "0.png", "1.png", "2.png", "2b.png", "3.png", "4.png"]
+    assert [getattr(result, "source", None) or str(result).partition(": ")[0] for result in results] == [
+        str(pictures / name) for name in expected
+    ]
+    assert [isinstance(result, PictureError) for result in results] == [
+        name in ("missing.png", "2b.png") for name in expected
+    ]
+    assert results[0] == classifier.predict(pictures / "0.png", top=2)[0]
+
+
+def test_predict_files_takes_one_name_and_many_pictures(classifier, pictures, trained):
+    num_pictures = PICTURES_AT_A_TIME + 3
+    for number in range(num_pictures):
+        Image.fromarray(np.asarray(trained.images.images[number])).save(pictures / f"{number:03}.png")
+    found = list(predict_files(classifier, str(pictures / "???.png"), num_processes=2))
+    assert [result.source[-7:-4] for result in found] == [f"{number:03}" for number in range(num_pictures)]
+    expected = classifier.probabilities(np.asarray(trained.images.images[:num_pictures])).argmax(axis=1)
+    assert [result.class_name for result in found] == [classifier.class_names[index] for index in expected]
