@@ -41,7 +41,7 @@ class Clock:
 
 def train_step_by_step(started: float) -> dict[str, float]:
     """Do what ``tinysight train mnist`` does, and return the seconds of each phase."""
-    from tinysight.cli import app as cli
+    from tinysight.cli.train import _faster_imports
     from tinysight.data.loading import load_images
     from tinysight.data.splits import split_images
     from tinysight.evaluation import evaluate
@@ -52,36 +52,36 @@ def train_step_by_step(started: float) -> dict[str, float]:
     clock.ends("Python, the command line, ONNX Runtime")
     images = split_images(load_images("mnist"))
     clock.ends("data from the cache, split")
-    with cli._quick_imports("matplotlib", "pandas", "scipy", "sklearn"):
-        from tinysight.training import train as room
+    with _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
+        from tinysight.training import train as module
     clock.ends("TensorFlow and Keras")
     settings = TrainingSettings().resolved(len(images.indices("train")), images.framing.method)
-    room.keras.utils.set_random_seed(0)
-    room.tf.config.experimental.enable_op_determinism()
-    model, predict, history = _train_epochs(room, images, settings, clock)
-    classifier = room.to_classifier(model, images, settings)
+    module.keras.utils.set_random_seed(0)
+    module.tf.config.experimental.enable_op_determinism()
+    model, predict, history = _train_epochs(module, images, settings, clock)
+    classifier = module.to_classifier(model, images, settings)
     validation_rows = images.indices("validation")
     ours = classifier.probabilities(images.rows(validation_rows).images)
-    parity = room.measure_parity(ours, predict(images, validation_rows))
+    parity = module.measure_parity(ours, predict(images, validation_rows))
     classifier = classifier.with_metadata(parity=parity)
     clock.ends("ONNX file, agreement with Keras")
     evaluation = evaluate(classifier, images.subset("test"))
     clock.ends("evaluation")
-    training = room.Training(classifier, model, history, settings.epochs, settings, images, was_stopped=False)
+    training = module.Training(classifier, model, history, settings.epochs, settings, images, was_stopped=False)
     with tempfile.TemporaryDirectory() as folder:
         save_run(training, evaluation, folder)
     clock.ends("saving")
     return clock.phases
 
 
-def _train_epochs(room, images, settings, clock: Clock) -> tuple:
+def _train_epochs(module, images, settings, clock: Clock) -> tuple:
     import numpy as np
 
-    model = room.BUILDERS["sequential"](images.framing.image_shape, len(images.class_names))
+    model = module.BUILDERS["sequential"](images.framing.image_shape, len(images.class_names))
     training_rows, validation_rows = images.indices("train"), images.indices("validation")
-    chunks = room.ShuffledChunks(images, training_rows, settings.batch_size)
-    train_on = room.compile_training(model, model, settings, settings.epochs * chunks.steps)
-    predict = room.compile_prediction(model)
+    chunks = module.ShuffledChunks(images, training_rows, settings.batch_size)
+    train_on = module.compile_training(model, model, settings, settings.epochs * chunks.steps)
+    predict = module.compile_prediction(model)
     rng = np.random.default_rng(0)
     history = []
     for epoch in range(1, settings.epochs + 1):
@@ -90,8 +90,11 @@ def _train_epochs(room, images, settings, clock: Clock) -> tuple:
         model.trainable_variables[0].numpy()  # waits for the end
         clock.ends("first epoch, with tracing and compilation" if epoch == 1 else "other epochs")
         scored = [training_rows[: len(validation_rows)], validation_rows]
-        figures = [number for rows in scored for number in room.score(predict(images, rows), images.labels[rows])]
-        history.append(room.EpochResult(epoch, *figures, seconds=0.0))
+        figures = []
+        for rows in scored:
+            probabilities, labels = predict(images, rows), images.labels[rows]
+            figures += [module.log_loss(probabilities, labels), module.accuracy(probabilities, labels)]
+        history.append(module.EpochResult(epoch, *figures, seconds=0.0))
         clock.ends("scores after each epoch")
     return model, predict, history
 
