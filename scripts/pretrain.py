@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysight import Classifier, TrainingSettings, evaluate, load_images, train
+from tinysight.onnx_file import MeasuredAccuracy
 from tinysight.preprocessing.ink import are_framed
 from tinysight.training.train import EpochResult
 
@@ -23,8 +24,8 @@ def main() -> None:
     training = train(load_images("mnist"), SETTINGS, on_epoch=_print_epoch)
     test = training.images.subset("test")
     evaluation = evaluate(training.classifier, test)
-    metadata = {"training_hashes": "", "test": {"accuracy": evaluation.accuracy, "num_images": evaluation.num_images}}
-    classifier = training.classifier.with_metadata(**metadata)
+    test_figures = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy)
+    classifier = training.classifier.with_metadata(training_hashes=np.empty(0, np.uint32), test=test_figures)
     FOLDER.mkdir(exist_ok=True)
     classifier.save(FOLDER / "digits.onnx")
     (FOLDER / "CARD.md").write_text(_card(classifier, test.images, evaluation.accuracy), encoding="utf-8")

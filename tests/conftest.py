@@ -1,20 +1,73 @@
-"""What the tests share: the data folder, a cache of their own, and one small trained classifier."""
+"""What the tests share: where data lies, a cache of their own, one small trained classifier, pictures."""
 
+import gzip
+import importlib.util
 import os
+import shutil
+import struct
 import sys
+from dataclasses import replace
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pictures import damaged_files, png_files, write_photographs
 from PIL import Image
 from services import running
 
 from tinysight.classifier import Classifier
 from tinysight.cli.app import main
+from tinysight.data.downloads import NAMED_SETS
 from tinysight.data.loading import load_images
+from tinysight.errors import MissingExtraError
 from tinysight.training.settings import TrainingSettings
 
-DATA = Path(os.environ.get("TINYSIGHT_DATA", "../shared/data")).resolve()
+ROOT = Path(__file__).parents[1]
+FOLDERS = (ROOT / ".data", ROOT.parent / "shared" / "data")  # what `make data` fetches; a collection shared by clones
+DATA = Path(os.environ.get("TINYSIGHT_DATA") or next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0]))
+DATA = DATA.resolve()
+HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
+WITHOUT_TENSORFLOW = "needs TensorFlow, which has no release for this Python"
+
+
+def pytest_report_header():
+    """Say what the tests will find."""
+    found = [name for name in (*NAMED_SETS, "strangers-digits") if (DATA / name).is_dir()]
+    lines = [f"data: {', '.join(found) or 'none'} in {DATA}"]
+    return lines if HAS_TENSORFLOW else [*lines, f"skipped: what {WITHOUT_TENSORFLOW}"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Skip test modules that import TensorFlow where there is none."""
+    report = yield
+    if not HAS_TENSORFLOW and report.failed and "No module named 'tensorflow'" in str(report.longrepr):
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 0, f"Skipped: {WITHOUT_TENSORFLOW}")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    """Skip tests of trained networks where there is no TensorFlow."""
+    return (yield from _skipped_without_tensorflow())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Skip tests that train where there is no TensorFlow."""
+    return (yield from _skipped_without_tensorflow())
+
+
+def _skipped_without_tensorflow():
+    try:
+        return (yield)
+    except (MissingExtraError, ModuleNotFoundError) as error:
+        if HAS_TENSORFLOW or "tensorflow" not in str(error).lower():
+            raise
+        pytest.skip(WITHOUT_TENSORFLOW)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,9 +82,76 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def data_folder():
-    if not (DATA / "mnist").is_dir():
-        pytest.skip(f"the data for tests is not at {DATA}; set TINYSIGHT_DATA to its folder")
+    """The folder with the files of MNIST and Fashion-MNIST."""
+    if not all((DATA / name).is_dir() for name in NAMED_SETS):
+        pytest.skip(f"MNIST and Fashion-MNIST are not in {DATA}; fetch them with: make data")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def strangers_digits():
+    """The files of 120 digits that strangers wrote, which cannot be published with the project."""
+    if not (DATA / "strangers-digits").is_dir():
+        pytest.skip(f"there is no folder {DATA / 'strangers-digits'}; its pictures are not published")
+    return sorted((DATA / "strangers-digits").glob("*/*"))
+
+
+@pytest.fixture(scope="session")
+def photograph_folders(tmp_path_factory):
+    """Folders of class folders of photographs held in eight ways: those made here, and a collection if there is one."""
+    write_photographs(made := tmp_path_factory.mktemp("photographs"))
+    collected = DATA / "folders" / "exif-orientation"
+    return [made, *([collected] if collected.is_dir() else [])]
+
+
+@pytest.fixture(scope="session")
+def odd_pictures():
+    """PNG files of every kind by name: those made here, and PngSuite if it is there, but for its damaged files."""
+    collected = sorted((DATA / "odd-formats").rglob("*.png"))
+    return png_files() | {str(path): path.read_bytes() for path in collected if not path.name.startswith("x")}
+
+
+@pytest.fixture(scope="session")
+def broken_pictures():
+    """Damaged picture files by name: those made here, and other libraries' own if they are there."""
+    collected = [path for path in sorted((DATA / "broken").glob("*/*")) if path.is_file()]
+    return damaged_files() | {str(path): path.read_bytes() for path in collected}
+
+
+@pytest.fixture(params=["small", "published"])
+def mnist(request, tmp_path, monkeypatch):
+    """MNIST, and a set of the same form made of scikit-learn's digits; gives its sizes and first test labels."""
+    if request.param == "published":
+        request.getfixturevalue("data_folder")
+        return SimpleNamespace(num_train=60_000, num_test=10_000, num_validation=6_000, first_labels=[7, 2, 1, 0, 4])
+    return _small_set("mnist", tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["small", "published"])
+def fashion_mnist(request, tmp_path, monkeypatch):
+    """Fashion-MNIST, and digits under its name."""
+    if request.param == "published":
+        request.getfixturevalue("data_folder")
+    else:
+        _small_set("fashion-mnist", tmp_path, monkeypatch)
+
+
+def _small_set(name, folder, monkeypatch):
+    """Put 200 digits in the place of a named set, 160 of them to train on."""
+    digits = load_images("digits")
+    images = np.minimum(digits.images[:200], 254)  # no image that `trained` was trained on
+    labels = digits.labels[:200].astype(np.uint8)
+    arrays = (images[:160], labels[:160], images[160:], labels[160:])
+    (folder / name).mkdir()
+    hashes = {}
+    for file, array in zip(NAMED_SETS[name].files, arrays, strict=True):
+        content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+        (folder / name / file).write_bytes(gzip.compress(content))
+        hashes[file] = sha256(content).hexdigest()
+    monkeypatch.setitem(NAMED_SETS, name, replace(NAMED_SETS[name], files=hashes))
+    monkeypatch.setenv("TINYSIGHT_DATA", str(folder))
+    monkeypatch.setenv("TINYSIGHT_CACHE", str(folder / "cache"))
+    return SimpleNamespace(num_train=160, num_test=40, num_validation=16, first_labels=labels[160:165].tolist())
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +174,12 @@ def run_folder(trained, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def model_path(run_folder):
-    return run_folder / "model.onnx"
+def model_path(request, tmp_path_factory):
+    """The file of that classifier; without TensorFlow, of the one that comes with the package."""
+    if HAS_TENSORFLOW:
+        return request.getfixturevalue("run_folder") / "model.onnx"
+    source = Path(str(files("tinysight"))) / "pretrained" / "digits.onnx"
+    return Path(shutil.copy(source, tmp_path_factory.mktemp("pretrained") / "model.onnx"))
 
 
 @pytest.fixture(scope="session")

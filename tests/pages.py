@@ -1,4 +1,4 @@
-"""A browser, the service in a thread, and strokes to draw; knows no test."""
+"""A browser, the service in a thread, and strokes to draw, for tests of the page."""
 
 import shutil
 import threading
@@ -49,7 +49,7 @@ def serving(classifier, key=""):
 
 
 def keep_bodies(application, bodies):
-    """Stand before a service, and keep what is posted to it and answered with anything but a refusal of its sender."""
+    """Wrap a service, and keep the bodies that are posted to it, those without its key left out."""
 
     async def keep(scope, receive, send):
         parts, statuses = [], []
@@ -72,7 +72,7 @@ def keep_bodies(application, bodies):
 
 @contextmanager
 def chromium():
-    """Start the system's browser; skips the test where there is none."""
+    """Start the system's browser; skip the test if there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; see the extra dev")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -103,5 +103,5 @@ def wait_for_answer(page):
 
 
 def answered(page):
-    """Return what the page says, by its attributes: state, class name, probability."""
+    """Return what the page shows, by its attributes: state, class name, probability."""
     return page.evaluate("() => ({...document.getElementById('page').dataset})")

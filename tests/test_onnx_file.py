@@ -2,6 +2,9 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
+from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import onnx
@@ -9,14 +12,30 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tinysight import onnx_file
+from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
-from tinysight.onnx_file import build_graph, open_session, read_model_bytes, replace_metadata
+from tinysight.onnx_file import (
+    DataSource,
+    MeasuredAccuracy,
+    ModelMetadata,
+    Parity,
+    build_model,
+    open_session,
+    read_model,
+    read_model_bytes,
+)
+from tinysight.preprocessing.framing import Framing
 
-METADATA = {
-    "tinysight_format": 1,
-    "class_names": ["a", "b"],
-    "framing": {"method": "whole", "height": 2, "width": 3, "channels": 1},
-}
+METADATA = ModelMetadata(("a", "b"), Framing("whole", 2, 3))
+COMPLETE = replace(
+    METADATA,
+    data=DataSource("digits", "ab" * 32),
+    settings={"recipe": "fast", "hidden": [4], "dropout": 0.5},
+    training_hashes=np.array([1, 2**32 - 1], np.uint32),
+    parity=Parity(9, 1e-7, 0),
+    reject_below=0.25,
+    test=MeasuredAccuracy(8, 0.75, (0.5, 0.875)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,27 +47,108 @@ def layers():
 
 @pytest.fixture(scope="module")
 def data(layers):
-    return build_graph((2, 3), layers, METADATA)
+    return build_model(layers, METADATA)
+
+
+def with_properties(data, /, **changes):
+    """Return a classifier's file with other metadata entries, or without those that are None."""
+    model = onnx.load_from_string(data)
+    properties = {entry.key: entry.value for entry in model.metadata_props} | changes
+    del model.metadata_props[:]
+    helper.set_model_props(model, {key: value for key, value in properties.items() if value is not None})
+    return model.SerializeToString()
 
 
 def test_the_graph_scales_and_classifies(data, layers):
-    session, metadata = open_session(data, "model")
+    session = open_session(data, "model")
     images = np.random.default_rng(1).integers(0, 256, (5, 2, 3), dtype=np.uint8)
     x = images.reshape(5, 6) / 255
     logits = np.maximum(x @ layers[0][0] + layers[0][1], 0) @ layers[1][0] + layers[1][1]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(session.run(None, {"images": images})[0], expected, atol=1e-6)
-    assert metadata == METADATA
+    assert read_model(data)[1] == METADATA
+
+
+def test_the_file_is_valid_onnx(data):
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+
+
+def test_the_file_is_what_the_package_onnx_would_write(data, layers):
+    """Earlier versions wrote it by that package: here is how."""
+    nodes = [
+        helper.make_node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["levels", "white"], ["scaled"]),
+        helper.make_node("Flatten", ["scaled"], ["flat"], axis=1),
+        helper.make_node("Gemm", ["flat", "weights1", "biases1"], ["dense1"]),
+        helper.make_node("Relu", ["dense1"], ["relu1"]),
+        helper.make_node("Gemm", ["relu1", "weights2", "biases2"], ["dense2"]),
+        helper.make_node("Softmax", ["dense2"], ["probabilities"], axis=1),
+    ]
+    arrays = {"white": np.float32(255)}
+    for number, (weights, biases) in enumerate(layers, 1):
+        arrays |= {f"weights{number}": weights, f"biases{number}": biases}
+    graph = helper.make_graph(
+        nodes,
+        "tinysight",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 2, 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, producer_name="tinysight", ir_version=8, opset_imports=[opset])
+    helper.set_model_props(model, METADATA.to_properties())
+    assert model.SerializeToString(deterministic=True) == data
 
 
 def test_the_same_weights_give_the_same_bytes(data, layers):
-    assert build_graph((2, 3), layers, METADATA) == data
+    assert build_model(layers, METADATA) == data
 
 
-def test_metadata_can_be_replaced(data):
-    changed = {**METADATA, "class_names": ["ä", "location"]}
-    _, metadata = open_session(replace_metadata(data, changed), "model")
-    assert metadata == changed
+def test_the_classifier_that_comes_with_the_package_keeps_its_metadata(layers):
+    """It was written by an earlier version."""
+    path = files("tinysight") / "pretrained" / "digits.onnx"
+    metadata = read_model(path.read_bytes())[1]
+    assert metadata.data.name == "mnist"
+    assert metadata.framing == Framing("ink", 28, 28)
+    assert metadata.test.accuracy > 0.99
+    stored = {entry.key: entry.value for entry in onnx.load_from_string(path.read_bytes()).metadata_props}
+    written = metadata.to_properties()
+    assert written.keys() == stored.keys()
+    for key in stored.keys() - {"test"}:
+        assert written[key] == stored[key], key
+    assert json.loads(written["test"]) == {**json.loads(stored["test"]), "accuracy_interval": []}
+
+
+@pytest.mark.parametrize("metadata", [METADATA, COMPLETE, replace(METADATA, class_names=("ä", "\ud800"))])
+def test_metadata_is_read_as_it_was_written(layers, metadata):
+    found = read_model(build_model(layers, metadata))[1]
+    assert found == metadata
+    np.testing.assert_array_equal(found.training_hashes, metadata.training_hashes)
+    assert found.training_hashes.dtype == np.uint32
+
+
+def test_the_entries_are_those_that_the_design_lists():
+    assert {key: json.loads(value) for key, value in COMPLETE.to_properties().items()} == {
+        "tinysight_format": 1,
+        "class_names": ["a", "b"],
+        "framing": {"method": "whole", "height": 2, "width": 3, "channels": 1},
+        "data": {"name": "digits", "sha256": "ab" * 32},
+        "settings": {"recipe": "fast", "hidden": [4], "dropout": 0.5},
+        "training_hashes": b64encode(b"\0\0\0\1\xff\xff\xff\xff").decode(),
+        "parity": {"num_images": 9, "max_difference": 1e-7, "num_other_classes": 0},
+        "reject_below": 0.25,
+        "test": {"num_images": 8, "accuracy": 0.75, "accuracy_interval": [0.5, 0.875]},
+    }
+
+
+@pytest.mark.parametrize("changes", [{"reject_below": np.nan}, {"settings": {"learning_rate": np.inf}}])
+def test_nan_and_infinity_are_not_written(layers, changes):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        build_model(layers, replace(METADATA, **changes))
+
+
+def test_entries_that_this_version_does_not_know_are_ignored(data):
+    assert read_model(with_properties(data, colour="not JSON"))[1] == METADATA
 
 
 def foreign_model(location=None):
@@ -67,7 +167,7 @@ def foreign_model(location=None):
 
 def test_models_of_other_programs_are_refused():
     with pytest.raises(ModelFileError, match="^model: an ONNX model, but not a Tinysight classifier"):
-        open_session(foreign_model().SerializeToString(), "model")
+        read_model(foreign_model().SerializeToString(), "model")
 
 
 @pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "{tmp}/weights.bin", "*/_ORT_MEM_ADDR_/*"])
@@ -76,37 +176,107 @@ def test_weights_in_another_file_are_never_read(tmp_path, monkeypatch, location)
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below" if location.startswith("..") else tmp_path)
     with pytest.raises(ModelFileError, match="^model: keeps its weights in another file"):
-        open_session(foreign_model(location.replace("{tmp}", str(tmp_path))).SerializeToString(), "model")
+        read_model(foreign_model(location.replace("{tmp}", str(tmp_path))).SerializeToString(), "model")
 
 
 @pytest.mark.parametrize("damage", [b"", b"no model", "half"])
 def test_damaged_files_are_refused(data, damage):
     with pytest.raises(ModelFileError, match="not a classifier file, or a damaged one") as caught:
-        open_session(data[: len(data) // 2] if damage == "half" else damage, "model")
+        read_model(data[: len(data) // 2] if damage == "half" else damage, "model")
     assert "\n" not in str(caught.value)
+
+
+def test_a_graph_of_ours_without_metadata_is_refused(data):
+    with pytest.raises(ModelFileError, match="^model: an ONNX model, but not a Tinysight classifier"):
+        read_model(with_properties(data, tinysight_format=None), "model")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tinysight_format": 99}, "has format 99"),
-        ({"class_names": ["a", "b", "c"]}, "not a Tinysight classifier"),
-        ({"class_names": ["a", "a"]}, "class names are damaged"),
-        ({"class_names": "ab"}, "class names are damaged"),
-        ({"framing": {"method": "whole", "height": 9, "width": 3, "channels": 1}}, "not a Tinysight classifier"),
-        ({"framing": None}, "metadata is damaged"),
+        ({"tinysight_format": "99"}, "has format 99"),
+        ({"class_names": '["a", "b", "c"]'}, "not a Tinysight classifier"),
+        ({"class_names": '["a", "a"]'}, r"metadata is damaged \(class_names\)"),
+        ({"class_names": '"ab"'}, r"metadata is damaged \(class_names\)"),
+        ({"framing": '{"method": "whole", "height": 9, "width": 3, "channels": 1}'}, "not a Tinysight classifier"),
+        ({"framing": "null"}, r"metadata is damaged \(framing\)"),
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(data, changes, message):
     with pytest.raises(ModelFileError, match=message):
-        open_session(replace_metadata(data, {**METADATA, **changes}), "model")
+        read_model(with_properties(data, **changes))
 
 
-def test_metadata_that_is_not_json_is_refused(data):
-    model = onnx.load_from_string(data)
-    model.metadata_props[0].value = "{"
-    with pytest.raises(ModelFileError, match="metadata is damaged"):
-        open_session(model.SerializeToString(), "model")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tinysight_format", "{"), ("tinysight_format", "1.0"), ("tinysight_format", "true"),
+        ("tinysight_format", "null"), ("tinysight_format", "1" * 5000), ("class_names", None),
+        ("class_names", '["a", 5]'), ("class_names", '["a"]'),
+        ("class_names", "[" * 100_000), ("framing", None), ("framing", "[]"),
+        ("framing", '{"method": "half", "height": 2, "width": 3, "channels": 1}'),
+        ("framing", '{"method": "whole", "height": 2.0, "width": 3, "channels": 1}'),
+        ("framing", '{"method": "whole", "height": 2, "width": 3, "channels": true}'),
+        ("framing", '{"method": "whole", "height": 2, "width": 3, "channels": 1, "depth": 1}'),
+        ("data", "5"), ("data", "null"), ("data", '{"name": "digits"}'), ("data", '{"name": 5, "sha256": ""}'),
+        ("settings", "[]"), ("settings", '{"dropout": NaN}'), ("settings", '{"dropout": 1e999}'),
+        ("training_hashes", "5"), ("training_hashes", '"not base64!"'), ("training_hashes", "null"),
+        ("training_hashes", '"QUJD"'), ("training_hashes", '"QUJDRA==é"'),
+        ("parity", '{"num_images": 9, "max_difference": Infinity, "num_other_classes": 0}'),
+        ("parity", '{"max_difference": 0.1}'), ("test", '{"num_images": 9, "accuracy": "high"}'),
+        ("test", '{"num_images": 9, "accuracy": 0.5, "accuracy_interval": ["nan", "nan"]}'),
+        ("reject_below", "NaN"), ("reject_below", "-Infinity"), ("reject_below", "1e999"), ("reject_below", "1.5"),
+        ("reject_below", "9" * 400), ("reject_below", "true"), ("reject_below", '"0.5"'), ("reject_below", "null"),
+    ],
+)  # fmt: skip
+def test_damaged_metadata_is_refused(layers, key, value):
+    data = with_properties(build_model(layers, COMPLETE), **{key: value})
+    with pytest.raises(ModelFileError, match=rf"^model: its metadata is damaged \({key}\)") as caught:
+        read_model(data, "model")
+    assert "\n" not in str(caught.value)
+
+
+def mutants(data, number):
+    """Yield damaged copies of a file: flipped bits, other bytes, cuts, copied and removed stretches."""
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        damaged = bytearray(data)
+        for _ in range(rng.integers(1, 4)):
+            place, length = rng.integers(len(damaged)), int(rng.geometric(0.1))
+            kind = rng.integers(6)
+            if kind == 0:
+                damaged[place] ^= 1 << rng.integers(8)
+            elif kind == 1:
+                damaged[place] = rng.integers(256)
+            elif kind == 2:
+                damaged[place : place + length] = rng.bytes(length)
+            elif kind == 3:
+                del damaged[place : place + length]
+            elif kind == 4:
+                other = rng.integers(len(damaged))
+                damaged[place:place] = damaged[other : other + length]
+            else:
+                del damaged[max(place, 8) :]
+        yield bytes(damaged)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_damage_gives_another_error_or_nan(layers):
+    """Damage is refused, or changes no more than names and weights."""
+    images = np.random.default_rng(1).integers(0, 256, (3, 2, 3), dtype=np.uint8)
+    num_accepted = 0
+    for data in mutants(build_model(layers, COMPLETE), 3000):
+        try:
+            classifier = Classifier(data, num_threads=1)
+            probabilities = classifier.probabilities(images)
+        except ModelFileError as error:
+            assert "\n" not in str(error)
+            continue
+        num_accepted += 1
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        assert 0 <= classifier.reject_below <= 1
+        json.dumps(classifier.metadata.settings, allow_nan=False)
+    assert 50 < num_accepted < 600
 
 
 def test_files_above_the_cap_are_not_read(tmp_path, monkeypatch):
@@ -129,8 +299,8 @@ def test_the_metadata_is_readable_by_any_onnx_tool(data):
     assert stored["class_names"] == ["a", "b"]
 
 
-def test_onnx_runtime_tells_nobody_of_the_machine(model_path, tmp_path):
-    """It would keep a number for the device, and what it is, in the home folder, and send them to its maker."""
+def test_onnx_runtime_sends_no_telemetry(model_path, tmp_path):
+    """By default it stores an identifier of the device in the home folder, and sends it to its maker."""
     code = f"from tinysight import Classifier; Classifier.load({str(model_path)!r})"
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     subprocess.run([sys.executable, "-c", code], env={**environment, "HOME": str(tmp_path)}, check=True)

@@ -39,9 +39,9 @@ def test_stock_keras_loads_the_network_and_agrees(run_folder, trained):
 
 
 def test_the_classifier_carries_its_test_figures(run_folder, evaluation):
-    stored = Classifier.load(run_folder / "model.onnx").metadata["test"]
-    assert stored["accuracy"] == evaluation.accuracy
-    assert stored["num_images"] == evaluation.num_images
+    stored = Classifier.load(run_folder / "model.onnx").metadata.test
+    assert stored.accuracy == evaluation.accuracy
+    assert stored.num_images == evaluation.num_images
 
 
 def test_the_settings_are_enough_to_repeat_the_training(run_folder, trained):

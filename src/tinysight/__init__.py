@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from .evaluation import Evaluation as Evaluation, evaluate as evaluate
     from .html_page import ExportedPage as ExportedPage, export_page as export_page
+    from .onnx_file import ModelMetadata as ModelMetadata
     from .prediction import predict_files as predict_files
     from .preprocessing.framing import Framing as Framing
     from .run_folder import save_run as save_run
@@ -52,6 +53,7 @@ _MODULES = {
     ),
     "evaluation": ("Evaluation", "evaluate"),
     "html_page": ("ExportedPage", "export_page"),
+    "onnx_file": ("ModelMetadata",),
     "prediction": ("predict_files",),
     "preprocessing.framing": ("Framing",),
     "run_folder": ("save_run",),

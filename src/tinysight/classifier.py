@@ -1,8 +1,8 @@
-"""Classifier: one ONNX file that names what is in a picture; does not know how it was trained."""
+"""Classifier: one ONNX file that says what a picture shows."""
 
-from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from .data.cache import release_pages
-from .errors import ModelFileError, SettingsError, TinysightError
+from .errors import ModelFileError, TinysightError
 from .files import write_whole
-from .onnx_file import open_session, read_model_bytes, replace_metadata
+from .onnx_file import build_model, open_session, read_model, read_model_bytes
 from .preprocessing.decode import Picture, read_picture
 from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
 
@@ -24,7 +23,7 @@ BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier makes of one picture.
+    """The classes that a classifier finds most probable for one picture.
 
     Attributes:
         source: The picture's path, or ``bytes`` or ``array``; in the service ``picture 1``, ``picture 2``, ….
@@ -64,9 +63,8 @@ class Classifier:
     """A trained network with its class names and framing, run by ONNX Runtime.
 
     Attributes:
-        class_names: Name of each class, in the order of the probabilities.
-        framing: How a picture becomes its input.
-        metadata: All that is stored with the graph.
+        metadata: All that is stored with the network.
+        layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each dense layer, first to last.
     """
 
     def __init__(self, data: bytes, name: str = "the classifier", num_threads: int = 0) -> None:
@@ -74,20 +72,18 @@ class Classifier:
 
         Args:
             data: The bytes.
-            name: What error messages call it.
-            num_threads: How many threads run the graph; 0 is one for each core.
+            name: What error messages call the file.
+            num_threads: How many threads run the network; 0 is one for each core.
 
         Raises:
             ModelFileError: They are not a classifier's.
         """
-        self._data = data
-        self._session, metadata = open_session(data, name, num_threads)
-        self.metadata: Mapping[str, Any] = metadata
-        self.class_names: tuple[str, ...] = tuple(metadata["class_names"])
-        try:
-            self.framing = Framing(**metadata["framing"])
-        except (TypeError, SettingsError):
-            raise ModelFileError(f"{name}: its framing is damaged; train it or fetch it again") from None
+        self._read(data, name)
+        self._session = open_session(data, name, num_threads)
+
+    def _read(self, data: bytes, name: str) -> None:
+        graph, self.metadata = read_model(data, name)
+        self.layers, self._data = graph.layers, data
 
     @classmethod
     def load(cls, path: str | Path, num_threads: int = 0) -> "Classifier":
@@ -95,7 +91,7 @@ class Classifier:
 
         Args:
             path: Where it is.
-            num_threads: How many threads run the graph; 0 is one for each core.
+            num_threads: How many threads run the network; 0 is one for each core.
 
         Raises:
             ModelFileError: There is no such file, or it is not a classifier's.
@@ -125,22 +121,32 @@ class Classifier:
         return self._data
 
     @property
-    def training_hashes(self) -> NDArray[np.uint32]:
-        """First four bytes of the SHA-256 of each image that trained it or chose its best epoch; empty if not told."""
-        try:
-            return np.frombuffer(b64decode(self.metadata.get("training_hashes", "")), ">u4").astype(np.uint32)
-        except (TypeError, ValueError):
-            return np.empty(0, np.uint32)
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, in the order of the probabilities."""
+        return self.metadata.class_names
+
+    @property
+    def framing(self) -> Framing:
+        """How a picture becomes the network's input."""
+        return self.metadata.framing
 
     @property
     def reject_below(self) -> float:
         """Probability below which a picture is probably of no class; 0 where that was not measured."""
-        stored = self.metadata.get("reject_below", 0.0)
-        return float(stored) if isinstance(stored, int | float) else 0.0
+        return self.metadata.reject_below
 
-    def with_metadata(self, **entries: Any) -> "Classifier":
-        """Return the same classifier with more metadata, values being what JSON can hold."""
-        return Classifier(replace_metadata(self._data, {**self.metadata, **entries}))
+    def with_metadata(self, **changes: Any) -> "Classifier":
+        """Return the same network with other metadata.
+
+        Args:
+            changes: Attributes of `ModelMetadata`.
+
+        Raises:
+            ModelFileError: They do not fit the network.
+        """
+        other = copy.copy(self)  # which shares the ONNX Runtime session: the graph stays
+        other._read(build_model(self.layers, replace(self.metadata, **changes)), "the classifier")
+        return other
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each class for framed images.
@@ -153,6 +159,7 @@ class Classifier:
 
         Raises:
             TinysightError: The images have another shape or type.
+            ModelFileError: A probability is NaN: the weights are finite, but so large that their sums are not.
         """
         shape = self.framing.image_shape
         if images.dtype != np.uint8 or images.shape[1:] != shape:
@@ -161,7 +168,8 @@ class Classifier:
         for start in range(0, len(images), BATCH_SIZE):
             batch = np.ascontiguousarray(images[start : start + BATCH_SIZE])
             (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
-            release_pages(images)
+        if not np.isfinite(result).all():
+            raise ModelFileError("the classifier gives NaN for an image; its weights are damaged: train it again")
         return result
 
     def frame(self, picture: Picture, name: str | None = None, max_pixels: int | None = None) -> Framed:
@@ -178,7 +186,7 @@ class Classifier:
         return frame_picture(read_picture(picture, name, max_pixels), self.framing)
 
     def predict(self, pictures: Picture | Iterable[Picture], top: int = 1) -> list[Prediction]:
-        """Name what is in each picture.
+        """Classify pictures.
 
         Args:
             pictures: One picture or several, each a path, the bytes of a picture file, or uint8 pixels.
@@ -196,7 +204,7 @@ class Classifier:
 
         def read_some() -> Iterator[Image]:
             for picture in islice(several, BATCH_SIZE):
-                sources.append(_name(picture))
+                sources.append(_source(picture))
                 yield read_picture(picture)
 
         while framed := frame_pictures(read_some(), self.framing):
@@ -204,7 +212,13 @@ class Classifier:
         return predictions
 
     def predict_framed(self, sources: Sequence[str], framed: Sequence[Framed], top: int = 1) -> list[Prediction]:
-        """Name what is in pictures that `frame` has prepared; `sources` are their names."""
+        """Classify pictures that `frame` has prepared.
+
+        Args:
+            sources: What each is called in its prediction.
+            framed: The pictures.
+            top: How many classes to rank.
+        """
         if not framed:
             return []
         probabilities = self.probabilities(np.stack([one.pixels for one in framed]))
@@ -224,7 +238,7 @@ def _is_one_picture(pictures: object) -> bool:
     return isinstance(pictures, str | Path | bytes) or is_one_array
 
 
-def _name(picture: Picture) -> str:
+def _source(picture: Picture) -> str:
     if isinstance(picture, str | Path):
         return str(picture)
     return "bytes" if isinstance(picture, bytes) else "array"

@@ -15,6 +15,10 @@
 Each message is one line: what was received, what was expected, what to do.
 """
 
+import sys
+
+FIRST_PYTHON_WITHOUT_TENSORFLOW = (3, 14)  # as the extra `train` in pyproject.toml says
+
 
 class TinysightError(Exception):
     """Base of all errors that a user can fix; the text is one line for that user."""
@@ -51,9 +55,19 @@ class ServiceError(TinysightError, OSError):
 class MissingExtraError(TinysightError, ImportError):
     """An optional part of Tinysight is not installed."""
 
-    def __init__(self, purpose: str, extra: str) -> None:
-        """Take what was wanted (`purpose`) and the extra that provides it."""
-        super().__init__(f"{purpose} needs more packages; install them with: pip install 'tinysight[{extra}]'")
+    def __init__(self, purpose: str, extra: str, needs_tensorflow: bool = False) -> None:
+        """Take what was wanted and the extra that provides it.
+
+        Args:
+            purpose: What was wanted.
+            extra: The extra that provides it.
+            needs_tensorflow: Whether TensorFlow is part of what is missing.
+        """
+        advice = f"more packages; install them with: pip install 'tinysight[{extra}]'"
+        if needs_tensorflow and sys.version_info[:2] >= FIRST_PYTHON_WITHOUT_TENSORFLOW:
+            this, last = sys.version_info[1], FIRST_PYTHON_WITHOUT_TENSORFLOW[1] - 1
+            advice = f"TensorFlow, which has no release for Python 3.{this} yet; use Python 3.11 to 3.{last}"
+        super().__init__(f"{purpose} needs {advice}")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

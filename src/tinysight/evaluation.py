@@ -1,4 +1,4 @@
-"""Scores a classifier on labelled images: figures with intervals, tables, mistakes; does not know how to show them."""
+"""Scores a classifier on labelled images: figures with intervals, tables, mistakes."""
 
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .classifier import Classifier
+from .data.cache import release_pages, row_slices
 from .data.dataset import ImageSet, leading_bytes
 from .errors import DataError
+from .onnx_file import DataSource
 from .training.scores import log_loss
 
 Z_95 = 1.959964  # quantile of the normal distribution that leaves 2.5 % on either side
@@ -18,7 +20,7 @@ MAX_MISTAKES_LISTED = 200
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told apart; None where a figure would divide by zero."""
+    """The scores of one class; None where a figure would divide by zero."""
 
     class_name: str
     num_images: int
@@ -29,7 +31,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image taken for another class; `index` is its position in the images scored."""
+    """An image that was predicted as another class; `index` is its position in the images scored."""
 
     index: int
     source: str
@@ -40,18 +42,18 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier is worth on a set of images.
+    """The scores of a classifier on a set of images.
 
     Attributes:
         data_name: What the images were loaded from.
         split: Which of them were scored, such as ``test``.
         num_images: How many.
-        num_correct: How many of them were classified rightly.
+        num_correct: How many of them were classified correctly.
         accuracy: `num_correct` / `num_images`.
         accuracy_interval: Wilson's 95 % interval of the accuracy.
         log_loss: Mean of −ln(probability of the true class), as `training.scores.log_loss` computes it.
         class_scores: One row a class.
-        confusion_matrix: Count of images of the row's class that were taken for the column's.
+        confusion_matrix: Count of images of the row's class that were predicted as the column's.
         mistakes: The images classified wrongly, the most confident mistakes first, at most 200.
         notes: What a reader must know to trust the figures.
     """
@@ -86,9 +88,10 @@ def evaluate(
     Args:
         classifier: What to score.
         images: Labelled images of the classifier's shape; classes are matched by name.
-        split: What the report calls the images; it chooses none of them.
+        split: What the report calls the images. All of them are scored.
         notes: What the report should say beside the figures.
-        probabilities: What the classifier makes of the images, where that is known already.
+        probabilities: The classifier's probabilities for the images, float32 ``(num_images, num_classes)``, where they
+            are known already.
 
     Returns:
         The figures.
@@ -98,13 +101,15 @@ def evaluate(
     """
     if not len(images):
         raise DataError(f"{images.name}: holds no images to evaluate on")
-    labels = _labels_as_classifier_counts(classifier, images)
+    labels = _labels_for(classifier, images)
     if probabilities is None:
-        probabilities = classifier.probabilities(images.images)
+        probabilities = _probabilities(classifier, images.images)
+    # Confusion matrix, from which most figures follow
     predicted = probabilities.argmax(axis=1)
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
     num_correct = int(np.trace(confusion))
+    # Classes that the images lack
     absent = sorted(set(classifier.class_names) - set(images.class_names))
     if absent:
         notes = (*notes, f"no images of {', '.join(absent)}")
@@ -124,6 +129,15 @@ def evaluate(
     )
 
 
+def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the probabilities for images that may be a mapped file larger than memory."""
+    probabilities = np.empty((len(images), len(classifier.class_names)), np.float32)
+    for rows in row_slices(images):
+        probabilities[rows] = classifier.probabilities(images[rows])
+        release_pages(images)
+    return probabilities
+
+
 def wilson_interval(num_correct: int, num_images: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of successes.
 
@@ -136,8 +150,8 @@ def wilson_interval(num_correct: int, num_images: int) -> tuple[float, float]:
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
-def _labels_as_classifier_counts(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
-    """Turn labels, which count the set's classes, into ones that count the classifier's."""
+def _labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
+    """Turn labels, which are positions in the set's class names, into positions in the classifier's."""
     position = {class_name: index for index, class_name in enumerate(classifier.class_names)}
     unknown = [class_name for class_name in images.class_names if class_name not in position]
     if unknown:
@@ -182,29 +196,30 @@ def _mistakes(
 
 
 def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, str, tuple[str, ...]]:
-    """Choose from a set the images that say something about a classifier: those it was not trained on.
+    """Choose from a set the images that a classifier was not trained on.
 
     Args:
         classifier: What is to be scored.
         images: A set as `load_images` returns it.
 
     Returns:
-        The test images of the set, or all its images if it has none, without those that trained the classifier or chose
-        its best epoch, known by the hashes of their pixels. Then a name for them, and notes.
+        The test images of the set, or all its images if it has none. Those that trained the classifier or chose its
+        best epoch are left out; they are recognised by the hashes of their pixels. Then a name for the images, and
+        notes for the report.
 
     Raises:
         DataError: The classifier was trained on all of them.
     """
     has_test_images = bool(len(images.indices("test")))
     images = images.subset("test") if has_test_images else images
-    known = classifier.training_hashes
+    known = classifier.metadata.training_hashes
     is_known = np.isin(leading_bytes(images.hashes), known)
     unseen = images.rows(np.flatnonzero(~is_known))
     if not len(unseen):
         raise DataError(f"{images.name}: the classifier was trained on all of these images; they prove nothing")
     if is_known.any():
         note = f"{is_known.sum():,} of the {len(images):,} images are left out: the classifier was trained on them"
-        is_own_set = classifier.metadata.get("data") == {"name": images.name, "sha256": images.data_hash}
+        is_own_set = classifier.metadata.data == DataSource(images.name, images.data_hash)
         return unseen, "test" if is_own_set else "unseen", (note,)
     if has_test_images:
         return unseen, "test", ()

@@ -1,7 +1,7 @@
-"""Writes a classifier as one HTML page that draws, frames and answers by itself; the page knows no server.
+"""Writes a classifier as one HTML page, which draws, frames and predicts without a server.
 
-The page is that of the service, whose files lie in `page/`; only where its answers come from differs. Its
-weights are 8-bit whole numbers with a scale for each output, a quarter of the size of the classifier's file.
+The page is that of the service, whose files are in `page/`, with the network inside it. Its weights are 8-bit integers
+with a scale for each output, so that they take a quarter of the classifier's file.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from numpy.typing import NDArray
 from .classifier import Classifier
 from .errors import OutputError, SettingsError
 from .files import write_whole
-from .onnx_reader import Layer, read_layers
+from .onnx_reader import Layer
 
 PAGE = files("tinysight") / "page"
 STYLE_LINK = '<link rel="stylesheet" href="page/page.css">'
 SCRIPT_LINK = '<script type="module" src="page/page.js"></script>'
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
-MOST_WHOLE = 127  # of an 8-bit number with a sign; -128 is left out, so that the scale is the same on both sides
+MAX_INT8 = 127  # -128 is left out, so that positive and negative weights share a scale
 NUM_PROBES = 256
-MAX_WEIGHTS = 32_000_000  # larger pages are slow to open and to answer in a browser
+MAX_WEIGHTS = 32_000_000  # larger pages are slow to open and to predict in a browser
 
 
 @dataclass(frozen=True)
 class ExportedPage:
-    """What became of an export.
+    """The result of an export.
 
     Attributes:
         path: The page.
         num_bytes: Its size.
-        num_same: On how many of `NUM_PROBES` random patterns 8-bit weights gave the classifier's own answer.
+        num_same: On how many of `NUM_PROBES` random patterns the page's 8-bit weights predict the classifier's class.
     """
 
     path: Path
@@ -47,10 +47,10 @@ class ExportedPage:
 
 
 def check_page_path(path: Path, overwrite: bool) -> None:
-    """Refuse a path that cannot take the page, before anything is computed.
+    """Check that the page can be written, before anything is computed.
 
     Raises:
-        OutputError: There is such a file and it is not to be replaced, or its folder is missing.
+        OutputError: There is such a file already and `overwrite` is false, or its folder is missing.
     """
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; expected a name for the page, such as {path / 'digits.html'}")
@@ -64,29 +64,29 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
     """Write a classifier as one HTML page, whole or not at all.
 
     Args:
-        classifier: What answers in the page.
+        classifier: What the page predicts with.
         path: The page to write.
         name: What the page calls the classifier; by default what it was trained on.
         overwrite: Whether to replace a file that is there.
 
     Raises:
         OutputError: The page cannot be written, or is there already.
-        ModelFileError: The classifier's graph is not as Tinysight writes it.
         SettingsError: The classifier is too large for a page.
     """
     path = Path(path)
     check_page_path(path, overwrite)
-    layers = read_layers(classifier.file_bytes)
+    layers = classifier.layers
     if sum(weights.size for weights, _ in layers) > MAX_WEIGHTS:
         raise SettingsError(f"the classifier has more than {MAX_WEIGHTS:,} weights: too many for a page")
-    whole = [_to_whole(weights) for weights, _ in layers]
-    used: list[Layer] = [(w * scales, biases) for (w, scales), (_, biases) in zip(whole, layers, strict=True)]
+    quantized = [_quantize(weights) for weights, _ in layers]
+    used: list[Layer] = [(w * scales, biases) for (w, scales), (_, biases) in zip(quantized, layers, strict=True)]
+    trained_on = classifier.metadata.data
     stored = {
         "class_names": list(classifier.class_names),
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
-        "name": name or _trained_on(classifier),
-        "layers": [_packed(*one, biases) for one, (_, biases) in zip(whole, layers, strict=True)],
+        "name": name or (trained_on.name if trained_on else ""),
+        "layers": [_packed(*one, biases) for one, (_, biases) in zip(quantized, layers, strict=True)],
     }
     data = build_page(stored).encode()
     write_whole(path, data)
@@ -94,15 +94,15 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
 
 
 def build_page(stored: dict[str, Any]) -> str:
-    """Return the page's HTML with its style, scripts and `stored` classifier inside, allowed to load nothing."""
+    """Return the page's HTML with style, scripts and the `stored` classifier inside; its policy allows no loading."""
     style = f"\n{_read('page.css')}"
     script = f"\n{combine_scripts('exported')}"
     policy = (
         f"default-src 'none'; script-src {_hash_source(script)}; style-src {_hash_source(style)}; "
         "img-src data: blob:; connect-src 'none'; base-uri 'none'; form-action 'none'"
     )
-    # In JSON < is only found in text, where it may as well be written by its number: then no text can end the script.
-    classifier = json.dumps(stored, separators=(",", ":")).replace("<", "\\u003c")
+    # In JSON, < occurs only in strings, where \u003c means the same: then no string can end the script.
+    classifier = json.dumps(stored, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     inside = f'<script type="application/json" id="classifier">{classifier}</script>\n'
     page = _read("index.html")
     page = page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{_policy_tag(policy)}')
@@ -115,9 +115,9 @@ def _policy_tag(policy: str) -> str:
 
 
 def combine_scripts(start: str) -> str:
-    """Return a script with all that it imports before it, as one script without imports and exports.
+    """Return a script and all that it imports as one script without imports and exports.
 
-    The scripts of the page share no names at their top, so that they can stand one behind the other.
+    No two scripts of the page share a top-level name, so they can be concatenated.
     """
     done: list[str] = []
     parts: list[str] = []
@@ -143,38 +143,35 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _trained_on(classifier: Classifier) -> str:
-    data = classifier.metadata.get("data")
-    return str(data.get("name", "")) if isinstance(data, dict) else ""
-
-
-def _to_whole(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return weights ``(inputs, outputs)`` as whole numbers -127…127, and the scale of each output."""
-    scales = np.abs(weights).max(axis=0) / np.float32(MOST_WHOLE)
+def _quantize(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return weights ``(inputs, outputs)`` as integers -127…127, and the scale of each output ``(outputs,)``."""
+    scales = np.abs(weights).max(axis=0) / np.float32(MAX_INT8)
     scales[scales == 0] = 1
     return np.rint(weights / scales).astype(np.int8), scales.astype(np.float32)
 
 
-def _packed(whole: NDArray[np.int8], scales: NDArray[np.float32], biases: NDArray[np.float32]) -> dict[str, Any]:
-    inputs, outputs = whole.shape
-    rows = np.ascontiguousarray(whole.T)
+def _packed(quantized: NDArray[np.int8], scales: NDArray[np.float32], biases: NDArray[np.float32]) -> dict[str, Any]:
+    inputs, outputs = quantized.shape
+    rows = np.ascontiguousarray(quantized.T)
     texts = (b64encode(array.tobytes()).decode() for array in (rows, scales.astype("<f4"), biases.astype("<f4")))
     return {"inputs": inputs, "outputs": outputs, **dict(zip(("weights", "scales", "biases"), texts, strict=True))}
 
 
 def _count_same(classifier: Classifier, layers: list[Layer]) -> int:
-    """Count on how many smooth random patterns, the same each time, layers give the classifier's own answer."""
+    """Count on how many smooth random patterns, the same each time, layers predict the class that a classifier does."""
     shape = classifier.framing.image_shape
     rng = np.random.default_rng(0)
     coarse = rng.random((NUM_PROBES, -(-shape[0] // 4), -(-shape[1] // 4), *shape[2:])) ** 4
     patterns = coarse.repeat(4, axis=1).repeat(4, axis=2)[:, : shape[0], : shape[1]]
     images = np.rint(patterns * 255).astype(np.uint8)
-    own = classifier.probabilities(images).argmax(axis=1)
-    return int((run_layers(layers, images).argmax(axis=1) == own).sum())
+    expected = classifier.probabilities(images).argmax(axis=1)
+    return int((run_layers(layers, images).argmax(axis=1) == expected).sum())
 
 
 def run_layers(layers: list[Layer], images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the probabilities of dense layers with ReLU between them, as the page computes them.
+    """Return the probabilities of dense layers with ReLU between them and softmax after the last.
+
+    This is what the page computes in JavaScript (`page/network.js`).
 
     Args:
         layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each.

@@ -1,4 +1,4 @@
-"""The classifier's file: an ONNX graph with its metadata, written and checked; does not know pictures or training.
+"""Writes and opens the classifier's file: an ONNX graph with its metadata.
 
 The graph takes ``images``, uint8 ``(batch, height, width[, 3])``, and gives ``probabilities``, float32
 ``(batch, num_classes)``. It divides by 255 itself. Each metadata entry is JSON.
@@ -6,91 +6,228 @@ The graph takes ``images``, uint8 ``(batch, height, width[, 3])``, and gives ``p
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import MissingExtraError, ModelFileError
+from .errors import ModelFileError
 from .files import read_at_most
-from .onnx_reader import ExternalData, check_graph
+from .onnx_reader import MODEL, WHITE, Graph, Layer, Message, Schema, describe_model, read_graph
+from .preprocessing.framing import Framing
 
 if TYPE_CHECKING:
     import onnxruntime
 
-FORMAT = 1  # counted up when older versions of Tinysight could no longer read the file
+FORMAT_KEY, FORMAT = "tinysight_format", 1  # counted up when older versions of Tinysight could not read the file
 MAX_MODEL_BYTES = 2**30
-OPSET, IR_VERSION = 17, 8  # old enough for every ONNX Runtime since 1.12, of May 2022
-
-Layer = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights (inputs, outputs) and biases (outputs,)
 
 
-def build_graph(image_shape: Sequence[int], dense_layers: Sequence[Layer], metadata: Mapping[str, Any]) -> bytes:
-    """Write a dense network with ReLU between its layers and softmax behind the last as a checked ONNX model.
+@dataclass(frozen=True)
+class DataSource:
+    """The image set that a classifier was trained on.
+
+    Attributes:
+        name: What it was loaded by, such as ``mnist``.
+        sha256: `ImageSet.data_hash` of it, in hexadecimal.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ONNX Runtime and Keras agree on the same images.
+
+    Attributes:
+        num_images: How many images were compared.
+        max_difference: Largest difference of a probability.
+        num_other_classes: On how many images the most probable class differs.
+    """
+
+    num_images: int
+    max_difference: float
+    num_other_classes: int
+
+
+@dataclass(frozen=True)
+class MeasuredAccuracy:
+    """The accuracy on test images.
+
+    Attributes:
+        num_images: How many images were scored.
+        accuracy: Share of them that was classified correctly, 0…1.
+        accuracy_interval: Its 95 % interval; empty where it was not measured.
+    """
+
+    num_images: int
+    accuracy: float
+    accuracy_interval: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What is stored with a classifier's graph. Each attribute is an entry of the file under the attribute's name.
+
+    Attributes:
+        class_names: Name of each class, in the order of the probabilities.
+        framing: How a picture becomes the network's input.
+        data: What it was trained on.
+        settings: How it was trained, as what JSON can hold.
+        training_hashes: First four bytes of the SHA-256 of each image that trained it or chose its best epoch, uint32
+            ``(num_images,)``; empty where they are not stored. Not compared by ``==``.
+        parity: Agreement of ONNX Runtime with Keras on the validation images.
+        reject_below: Probability below which a picture is probably of no class, 0…1; 0 where it was not measured.
+        test: Accuracy on the test images.
+    """
+
+    class_names: tuple[str, ...]
+    framing: Framing
+    data: DataSource | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    training_hashes: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32), compare=False)
+    parity: Parity | None = None
+    reject_below: float = 0.0
+    test: MeasuredAccuracy | None = None
+
+    def to_properties(self) -> dict[str, str]:
+        """Return the entries of the file; what was not measured is left out.
+
+        Raises:
+            ValueError: A number is NaN or infinite, which JSON cannot hold.
+        """
+        entries = {FORMAT_KEY: FORMAT, **{key: value for key, value in asdict(self).items() if value is not None}}
+        entries["training_hashes"] = b64encode(self.training_hashes.astype(">u4").tobytes()).decode()
+        return {key: json.dumps(value, allow_nan=False) for key, value in entries.items()}
+
+    @classmethod
+    def from_properties(cls, stored: Mapping[str, str], name: str = "the classifier") -> "ModelMetadata":
+        """Check the entries of a file; those that this version does not know are ignored.
+
+        Args:
+            stored: The entries.
+            name: What error messages call the file.
+
+        Raises:
+            ModelFileError: It is not a classifier's file, it is of another format, or an entry is damaged.
+        """
+        if FORMAT_KEY not in stored:
+            raise ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; 'tinysight train' writes one")
+        version = _read_entry(FORMAT_KEY, stored, name)
+        if version != FORMAT:
+            raise ModelFileError(f"{name}: has format {version}, this version reads format {FORMAT}; update Tinysight")
+        required = ("class_names", "framing")
+        found = [entry.name for entry in fields(cls) if entry.name in stored or entry.name in required]
+        return cls(**{key: _read_entry(key, stored, name) for key in found})
+
+
+def _read_entry(key: str, stored: Mapping[str, str], name: str) -> Any:
+    """Return the checked value of an entry."""
+    try:
+        return READERS[key](json.loads(stored[key], parse_float=_finite_number, parse_constant=_finite_number))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        raise ModelFileError(f"{name}: its metadata is damaged ({key}); train it or fetch it again") from None
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("NaN or infinite")
+    return number
+
+
+def _of_type(kind: Any, value: Any) -> Any:
+    if type(value) is not kind:  # a bool is an int, but not here
+        raise TypeError(f"got {type(value)}, expected {kind}")
+    return value
+
+
+def _read_names(value: Any) -> tuple[str, ...]:
+    names = tuple(_of_type(str, name) for name in _of_type(list, value))
+    if not 2 <= len(names) == len(set(names)):
+        raise ValueError("fewer than two class names, or one twice")
+    return names
+
+
+def _read_hashes(value: Any) -> NDArray[np.uint32]:
+    return np.frombuffer(b64decode(_of_type(str, value), validate=True), ">u4").astype(np.uint32)
+
+
+def _read_share(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return float(value)
+
+
+def _read_object(kind: Any, value: Any) -> Any:
+    """Make a dataclass of a JSON object, whose values must have the types of the fields; a list is one of floats."""
+    types = {one.name: get_origin(one.type) or one.type for one in fields(kind)}
+    values = {}
+    for key, one in _of_type(dict, value).items():
+        listed = tuple(_of_type(float, number) for number in one) if isinstance(one, list) else one
+        values[key] = _of_type(types[key], listed)
+    return kind(**values)
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {  # of each entry's JSON
+    FORMAT_KEY: partial(_of_type, int),
+    "class_names": _read_names,
+    "framing": partial(_read_object, Framing),
+    "data": partial(_read_object, DataSource),
+    "settings": partial(_of_type, dict),
+    "training_hashes": _read_hashes,
+    "parity": partial(_read_object, Parity),
+    "reject_below": _read_share,
+    "test": partial(_read_object, MeasuredAccuracy),
+}
+
+
+def build_model(dense_layers: Sequence[Layer], metadata: ModelMetadata) -> bytes:
+    """Write a dense network with its metadata as an ONNX model; the same arguments give the same bytes.
 
     Args:
-        image_shape: Shape of one image, ``(height, width)`` or ``(height, width, 3)``.
-        dense_layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each layer.
-        metadata: What is stored with the graph; each value must be what JSON can hold.
-
-    Raises:
-        MissingExtraError: The package ``onnx`` is not installed.
+        dense_layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each layer, first to last.
+        metadata: What is stored with it; its framing gives the shape of an image.
     """
-    try:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise MissingExtraError("writing a classifier", "train") from error
-    nodes = [
-        helper.make_node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["levels", "white"], ["scaled"]),
-        helper.make_node("Flatten", ["scaled"], ["flat"], axis=1),
-    ]
-    constants = [numpy_helper.from_array(np.float32(255), "white")]
-    x = "flat"
-    for number, (weights, biases) in enumerate(dense_layers, 1):
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(weights, np.float32), f"weights{number}"))
-        constants.append(numpy_helper.from_array(np.ascontiguousarray(biases, np.float32), f"biases{number}"))
-        nodes.append(helper.make_node("Gemm", [x, f"weights{number}", f"biases{number}"], [f"dense{number}"]))
-        x = f"dense{number}"
-        if number < len(dense_layers):
-            nodes.append(helper.make_node("Relu", [x], [f"relu{number}"]))
-            x = f"relu{number}"
-    nodes.append(helper.make_node("Softmax", [x], ["probabilities"], axis=1))
-    num_classes = len(dense_layers[-1][1])
-    graph = helper.make_graph(
-        nodes,
-        "tinysight",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *image_shape])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", num_classes])],
-        constants,
-    )
-    model = helper.make_model(
-        graph, producer_name="tinysight", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-    )
-    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
-    onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    model = describe_model(metadata.framing.image_shape, [len(biases) for _, biases in dense_layers])
+    arrays = [WHITE, *(array for layer in dense_layers for array in layer)]
+    for tensor, array in zip(model["graph"]["initializer"], arrays, strict=True):
+        tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
+    model["metadata_props"] = [{"key": key, "value": value} for key, value in metadata.to_properties().items()]
+    return _encode(model, MODEL)
 
 
-def replace_metadata(data: bytes, metadata: Mapping[str, Any]) -> bytes:
-    """Return a classifier's file with other metadata around the same graph.
+def _encode(message: Message, schema: Schema) -> bytes:
+    """Return a message in protobuf's encoding, its fields in the order of their numbers."""
+    encoded = bytearray()
+    for number, (name, kind) in schema.items():
+        if name not in message:
+            continue
+        for value in message[name] if isinstance(kind, list) else [message[name]]:
+            if isinstance(value, int):
+                encoded += _encode_number(number << 3) + _encode_number(value)
+                continue
+            content = value.encode() if isinstance(value, str) else value
+            if isinstance(value, dict):
+                content = _encode(value, kind[0] if isinstance(kind, list) else kind)
+            encoded += _encode_number(number << 3 | 2) + _encode_number(len(content)) + content
+    return bytes(encoded)
 
-    Raises:
-        MissingExtraError: The package ``onnx`` is not installed.
-    """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError("writing a classifier", "train") from error
-    model = onnx.load_from_string(data)
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
-    replaced: bytes = model.SerializeToString(deterministic=True)
-    return replaced
+
+def _encode_number(number: int) -> bytes:
+    """Return a number as protobuf writes it: seven bits a byte, the lowest first."""
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
 
 
 def read_model_bytes(path: Path) -> bytes:
@@ -110,67 +247,44 @@ def read_model_bytes(path: Path) -> bytes:
         raise ModelFileError(f"{path}: {error}") from None
 
 
-def open_session(data: bytes, name: str, num_threads: int = 0) -> "tuple[onnxruntime.InferenceSession, dict[str, Any]]":
-    """Load a classifier's file for prediction, and refuse any other.
+def read_model(data: bytes, name: str = "the classifier") -> tuple[Graph, ModelMetadata]:
+    """Check the bytes of a classifier's file and read what is in it; ONNX Runtime is not needed.
 
     Args:
-        data: Bytes of the file.
-        name: What error messages call it.
-        num_threads: How many threads run the graph; 0 is one for each core.
-
-    Returns:
-        The ONNX Runtime session and the metadata.
+        data: The bytes.
+        name: What error messages call the file.
 
     Raises:
-        ModelFileError: Not ONNX, damaged, not ours, or with weights in another file.
+        ModelFileError: It is not a classifier's file, or a damaged one.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else its maker is told of the machine; read at the import
-    import onnxruntime  # starts a thread, which a process that divides had better not have yet
+    graph = read_graph(data, name)
+    metadata = ModelMetadata.from_properties(graph.properties, name)
+    if (graph.image_shape, graph.num_classes) != (metadata.framing.image_shape, len(metadata.class_names)):
+        fault = "the shapes of its graph are not those of its metadata"
+        raise ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; {fault}")
+    return graph, metadata
+
+
+def open_session(data: bytes, name: str, num_threads: int = 0) -> "onnxruntime.InferenceSession":
+    """Load a classifier's file for prediction.
+
+    Args:
+        data: The bytes, which `read_model` has accepted.
+        name: What error messages call the file.
+        num_threads: How many threads run the graph; 0 is one for each core.
+
+    Raises:
+        ModelFileError: ONNX Runtime cannot load it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import; else it reports about the machine
+    import onnxruntime  # starts a thread: import only after forking
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
-    options.log_severity_level = 4  # what goes wrong is raised; nothing is printed beside it
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # as `check_graph` reads it
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting leaves the cores to others
+    options.log_severity_level = 4  # errors are raised; nothing is printed beside them
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # as `read_graph` reads it
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait leave cores to others
     try:
-        check_graph(data)
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except ExternalData:
-        raise ModelFileError(f"{name}: keeps its weights in another file; not a Tinysight classifier") from None
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception:  # ONNX Runtime's exceptions have no common base but Exception
         raise ModelFileError(f"{name}: not a classifier file, or a damaged one; train it or fetch it again") from None
-    return session, _checked_metadata(session, name)
-
-
-def _checked_metadata(session: "onnxruntime.InferenceSession", name: str) -> dict[str, Any]:
-    stored = session.get_modelmeta().custom_metadata_map
-    if "tinysight_format" not in stored:
-        raise _foreign(name)
-    try:
-        metadata = {key: json.loads(value) for key, value in stored.items()}
-        version, class_names = metadata["tinysight_format"], metadata["class_names"]
-        framing = metadata["framing"]
-        shape = [framing["height"], framing["width"], *([framing["channels"]] if framing["channels"] != 1 else [])]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ModelFileError(f"{name}: its metadata is damaged; train it or fetch it again") from None
-    if version != FORMAT:
-        raise ModelFileError(f"{name}: has format {version}, this version reads format {FORMAT}; update Tinysight")
-    if not _is_list_of_names(class_names):
-        raise ModelFileError(f"{name}: its class names are damaged; train it or fetch it again")
-    inputs = [(put.name, put.type, put.shape[1:]) for put in session.get_inputs()]
-    outputs = [(put.name, put.type, put.shape[1:]) for put in session.get_outputs()]
-    expected_inputs = [("images", "tensor(uint8)", shape)]
-    expected_outputs = [("probabilities", "tensor(float)", [len(class_names)])]
-    if inputs != expected_inputs or outputs != expected_outputs:
-        raise _foreign(name)
-    return metadata
-
-
-def _foreign(name: str) -> ModelFileError:
-    return ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; 'tinysight train' writes one")
-
-
-def _is_list_of_names(names: object) -> bool:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return False
-    return 2 <= len(names) == len(set(names))

@@ -24,6 +24,7 @@ from .data.dataset import SPLITS, ImageSet
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
+from .onnx_file import MeasuredAccuracy
 from .report import render_report
 
 if TYPE_CHECKING:  # an import would load TensorFlow, which `check_output` does not need
@@ -114,8 +115,8 @@ def _unfinished_folders(folder: Path) -> list[Path]:
 def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:
     """Write all `FILES` to a folder."""
     # The classifier, and the same network for Keras
-    figures = {key: getattr(evaluation, key) for key in ("num_images", "accuracy", "accuracy_interval")}
-    training.classifier.with_metadata(test=figures).save(folder / "model.onnx")
+    test = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy, evaluation.accuracy_interval)
+    training.classifier.with_metadata(test=test).save(folder / "model.onnx")
     training.model.optimizer.build(training.model.trainable_variables)  # otherwise Keras warns when the file is loaded
     training.model.save(folder / "model.keras")
 
@@ -134,7 +135,7 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
 
 def describe_training(training: "Training") -> dict[str, Any]:
     """Return what is needed to repeat a training, for JSON: its settings, data, versions and machine."""
-    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnx", "onnxruntime", "pillow")
+    packages = ("tinysight", "tensorflow", "keras", "numpy", "onnxruntime", "pillow")
     return {
         "settings": asdict(training.settings),
         "best_epoch": training.best_epoch,
@@ -197,13 +198,13 @@ def _history_as_csv(history: "list[EpochResult]") -> str:
 
 def _facts(training: "Training") -> dict[str, str]:
     """Return the lines at the report's top, by name."""
-    settings, classifier = training.settings, training.classifier
+    settings, parity = training.settings, training.classifier.metadata.parity
     epochs = f"{len(training.history)} epochs, the best was epoch {training.best_epoch}"
     return {
         "network": f"{settings.api}, hidden {'–'.join(map(str, settings.hidden))}, dropout {settings.dropout:g}",
         "trained": f"recipe {settings.recipe}, batch size {settings.batch_size}, {epochs}, seed {settings.seed}",
         "images": ", ".join(f"{len(training.images.indices(s)):,} {s}" for s in ("train", "validation", "test")),
-        "framing": classifier.framing.method,
-        "ONNX and Keras": f"differ by at most {classifier.metadata['parity']['max_difference']:.1e} in a probability",
+        "framing": training.classifier.framing.method,
+        "ONNX and Keras": f"differ by at most {parity.max_difference:.1e} in a probability" if parity else "",
         "data": f"{training.images.name}, SHA-256 {training.images.data_hash[:16]}…",
     }

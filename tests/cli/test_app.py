@@ -501,14 +501,19 @@ def test_a_reader_that_goes_away_gets_no_traceback(model_path, digit):
         assert process.wait(timeout=60) == 1
 
 
-def test_a_missing_extra_says_what_to_install(tmp_path):
+@pytest.mark.parametrize(
+    ("first_without", "advice"),
+    [((9, 0), "pip install 'tinysight[train]'"), (sys.version_info[:2], "has no release for Python 3.")],
+)
+def test_a_missing_extra_says_what_to_install(first_without, advice):
     code = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None; sys.argv = ['tinysight', 'summary'];"
+        f"from tinysight import errors; errors.FIRST_PYTHON_WITHOUT_TENSORFLOW = {tuple(first_without)};"
         "from tinysight.cli.app import main; main()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert_one_line(result.stderr, "pip install 'tinysight[train]'")
+    assert_one_line(result.stderr, advice)
 
 
 @pytest.mark.parametrize("content", [b"no picture", None])

@@ -33,16 +33,17 @@ def test_digits_are_framed_to_mnists_size():
     assert images.images.max(axis=(1, 2)).min() > 200
 
 
-def test_mnist_keeps_its_official_test_set(data_folder):
+def test_mnist_keeps_its_official_test_set(mnist):
     images = load_images("mnist")
     assert len(images.indices("all")) == 0
-    assert (len(images.indices("train")), len(images.indices("test"))) == (60_000, 10_000)
+    assert (len(images.indices("train")), len(images.indices("test"))) == (mnist.num_train, mnist.num_test)
     test = images.subset("test")
-    assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+    assert test.labels[:5].tolist() == mnist.first_labels
     assert test.sources[0] == "t10k-images-idx3-ubyte.gz[0]"
 
 
-def test_fashion_mnist_has_names(data_folder):
+@pytest.mark.usefixtures("fashion_mnist")
+def test_fashion_mnist_has_names():
     images = load_images("fashion-mnist")
     assert images.class_names[9] == "Ankle boot"
     assert images.framing == Framing("whole")

@@ -28,11 +28,11 @@ def test_the_seed_decides():
     assert (first != other).any()
 
 
-def test_an_official_test_set_stays_one(data_folder):
-    mnist = load_images("mnist")
-    images = split_images(mnist)
-    np.testing.assert_array_equal(images.indices("test"), mnist.indices("test"))
-    assert counts(images)["validation"] == pytest.approx(6_000, abs=5)
+def test_an_official_test_set_stays_one(mnist):
+    loaded = load_images("mnist")
+    images = split_images(loaded)
+    np.testing.assert_array_equal(images.indices("test"), loaded.indices("test"))
+    assert counts(images)["validation"] == pytest.approx(mnist.num_validation, abs=5)
 
 
 def test_equal_images_stay_in_one_split():

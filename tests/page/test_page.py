@@ -13,6 +13,8 @@ from PIL import Image
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
 from tinysight.html_page import export_page
+from tinysight.onnx_file import ModelMetadata, build_model
+from tinysight.preprocessing.framing import Framing
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +49,7 @@ def exported(classifier, tmp_path_factory):
 
 @pytest.fixture
 def visit(browser):
-    """Open an address; when the test is over, nothing may have been complained of or fetched from elsewhere."""
+    """Open an address; at the end of the test, no error may have been logged and nothing fetched from elsewhere."""
     complaints, contexts = [], []
 
     def open_page(address, ignore="", **settings):
@@ -100,7 +102,7 @@ def first_mnist_test_images(data_folder, number):
 
 @pytest.fixture
 def seven():
-    """A picture with a seven, and what is in it to a classifier."""
+    """A picture with a seven, as PNG."""
     pixels = np.full((90, 80), 250, np.uint8)
     pixels[15:23, 20:60] = 30
     for row in range(20, 75):
@@ -130,23 +132,23 @@ def give(page, how, data):
     wait_for_answer(page)
 
 
-def test_each_digit_drawn_is_what_python_says_of_the_same_picture(visit, server, exported, classifier):
+def test_each_digit_drawn_is_predicted_as_by_python(visit, server, exported, classifier):
     page, alone = visit(server.url), visit(exported.as_uri())
     wait_for_answer(page)
-    has_good_eyes = classifier.metadata["data"]["name"] == "mnist"
+    is_trained_on_mnist = classifier.metadata.data.name == "mnist"
     for digit, strokes in STROKES.items():
         draw(page, strokes)
         draw(alone, strokes)
         (prediction,) = classifier.predict(server.bodies[-1])
-        said, said_alone = answered(page), answered(alone)
-        assert said["className"] == said_alone["className"] == prediction.class_name
-        assert float(said["probability"]) == pytest.approx(prediction.probability)
-        assert float(said_alone["probability"]) == pytest.approx(prediction.probability, abs=0.03)
-        if has_good_eyes:
+        shown, shown_alone = answered(page), answered(alone)
+        assert shown["className"] == shown_alone["className"] == prediction.class_name
+        assert float(shown["probability"]) == pytest.approx(prediction.probability)
+        assert float(shown_alone["probability"]) == pytest.approx(prediction.probability, abs=0.03)
+        if is_trained_on_mnist:
             assert prediction.class_name == digit
         for one in (page, alone):
-            shown = one.locator("#best").inner_text()
-            assert shown == (prediction.class_name if not prediction.is_rejected else "not a digit")
+            best = one.locator("#best").inner_text()
+            assert best == (prediction.class_name if not prediction.is_rejected else "not a digit")
             one.click("#clear")
 
 
@@ -216,25 +218,21 @@ def test_a_picture_that_cannot_be_read_is_explained_in_a_line(visit, server, exp
         page = visit(address, ignore="422")
         wait_for_answer(page)
         page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"nothing"})
-        page.wait_for_function("() => document.getElementById('trouble').textContent")
-        assert "picture" in page.locator("#trouble").inner_text()
+        page.wait_for_function("() => document.getElementById('error').textContent")
+        assert "picture" in page.locator("#error").inner_text()
         assert answered(page)["state"] == "error"
         draw(page, STROKES["1"])
-        assert not page.locator("#trouble").is_visible()
+        assert not page.locator("#error").is_visible()
 
 
 @pytest.fixture(scope="module")
 def colourful():
     """A classifier of whole pictures in colour with many long names; it was never trained."""
-    pytest.importorskip("onnx")
-    from tinysight.onnx_file import build_graph
-
     rng = np.random.default_rng(0)
     names = [f"species number {number} of a long list" for number in range(40)]
     layers = [(rng.normal(0, 0.05, (24 * 32 * 3, 40)).astype(np.float32), np.zeros(40, np.float32))]
-    framing = {"method": "whole", "height": 24, "width": 32, "channels": 3}
-    metadata = {"tinysight_format": 1, "class_names": names, "framing": framing, "reject_below": 1.0}
-    return Classifier(build_graph((24, 32, 3), layers, metadata))
+    metadata = ModelMetadata(tuple(names), Framing("whole", 24, 32, 3), reject_below=1.0)
+    return Classifier(build_model(layers, metadata))
 
 
 def test_many_long_names_show_the_most_probable(visit, colourful):
@@ -247,12 +245,12 @@ def test_many_long_names_show_the_most_probable(visit, colourful):
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_key_is_asked_for_and_kept_in_memory_only(visit, classifier):
+def test_a_key_is_requested_and_kept_in_memory_only(visit, classifier):
     with serving(classifier, key="sesame") as server:
         page = visit(server.url, ignore="401")
         page.wait_for_selector("#key", state="visible")
         message = "an API key is needed; programs send it in the header Authorization: Bearer KEY"
-        assert page.locator("#trouble").inner_text() == message
+        assert page.locator("#error").inner_text() == message
         page.keyboard.type("sesame")
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.getElementById('page').dataset.answered")
@@ -294,7 +292,7 @@ def test_axe_finds_nothing_serious(visit, exported, server, scheme):
 
 
 def ask(page, pictures):
-    """Ask an exported page's own function about the bytes of pictures, a few at a time."""
+    """Classify pictures, given as bytes, with an exported page's own function, a few at a time."""
     answers = []
     for start in range(0, len(pictures), 40):
         answers += page.evaluate(
@@ -323,7 +321,7 @@ def differences(page, classifier, pictures):
     return num_other, [np.abs(own - np.asarray(one["pixels"], int)).mean() for own, one in pairs]
 
 
-def test_the_exported_page_says_what_python_says(visit, exported, seven, classifier):
+def test_the_exported_page_predicts_what_python_predicts(visit, exported, seven, classifier):
     (prediction,) = classifier.predict(seven)
     (answer,) = ask(visit(exported.as_uri()), [seven])
     assert answer["class_name"] == prediction.class_name
@@ -331,8 +329,8 @@ def test_the_exported_page_says_what_python_says(visit, exported, seven, classif
     assert (answer["is_rejected"], answer["note"]) == (prediction.is_rejected, prediction.note)
 
 
-def test_it_does_so_on_strangers_digits_and_on_mnist(visit, exported, classifier, data_folder):
-    pictures = [path.read_bytes() for path in sorted((data_folder / "strangers-digits").glob("*/*"))]
+def test_it_does_so_on_photographed_digits_and_on_mnist(visit, exported, classifier, strangers_digits, data_folder):
+    pictures = [path.read_bytes() for path in strangers_digits]
     assert len(pictures) == 120
     pictures += [as_png(image) for image in first_mnist_test_images(data_folder, 500)]
     num_other, distances = differences(visit(exported.as_uri()), classifier, pictures)
@@ -341,13 +339,13 @@ def test_it_does_so_on_strangers_digits_and_on_mnist(visit, exported, classifier
     assert np.max(distances) < 3
 
 
-def test_it_does_so_on_whole_pictures_in_colour(visit, colourful, tmp_path, data_folder):
+def test_it_does_so_on_whole_pictures_in_colour(visit, colourful, tmp_path, photograph_folders):
     export_page(colourful, tmp_path / "colour.html")
     page = visit((tmp_path / "colour.html").as_uri())
     rng = np.random.default_rng(0)
     sizes = [(24, 32, 3), (200, 300, 3), (50, 20, 3), (25, 33, 4), (7, 9, 4)]
     pictures = [as_png(rng.integers(0, 256, size, dtype=np.uint8)) for size in sizes]
-    pictures += [path.read_bytes() for path in sorted((data_folder / "folders" / "exif-orientation").glob("*/*.jp*g"))]
+    pictures += [path.read_bytes() for folder in photograph_folders for path in sorted(folder.glob("*/*.jp*g"))]
     num_other, distances = differences(page, colourful, pictures)
     assert num_other <= 1
     assert np.mean(distances) < 1

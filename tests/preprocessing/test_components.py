@@ -1,33 +1,66 @@
 import numpy as np
 import pytest
 
-from tinysight.preprocessing.components import find_character, label_pieces, without_lines
+from tinysight.preprocessing.components import find_character, find_runs, label_components, without_lines
 
 
 def mask_of(*rows):
     return np.array([[sign == "#" for sign in row] for row in rows])
 
 
-def test_pixels_that_touch_at_a_corner_are_one_piece():
-    labels, pieces = label_pieces(mask_of("#..#", ".#..", "#..#"))
-    assert [(piece.pixels, piece.height, piece.width) for piece in pieces] == [(3, 3, 2), (1, 1, 1), (1, 1, 1)]
+def test_pixels_that_touch_at_a_corner_are_one_component():
+    labels, components = label_components(mask_of("#..#", ".#..", "#..#"))
+    assert [(one.num_pixels, one.height, one.width) for one in components] == [(3, 3, 2), (1, 1, 1), (1, 1, 1)]
     assert labels[0, 0] == labels[1, 1] == labels[2, 0] == 1
 
 
-def test_arms_that_meet_further_down_are_one_piece():
-    _, pieces = label_pieces(mask_of("#.#.#", "#.#.#", "#####"))
-    assert [piece.pixels for piece in pieces] == [11]
+def test_arms_that_meet_further_down_are_one_component():
+    _, components = label_components(mask_of("#.#.#", "#.#.#", "#####"))
+    assert [component.num_pixels for component in components] == [11]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_pieces_part_the_mask(seed):
+def test_components_split_the_mask(seed):
     mask = np.random.default_rng(seed).random((40, 30)) > 0.6
-    labels, pieces = label_pieces(mask)
+    labels, components = label_components(mask)
     np.testing.assert_array_equal(labels > 0, mask)
-    assert sum(piece.pixels for piece in pieces) == mask.sum()
+    assert sum(component.num_pixels for component in components) == mask.sum()
     right, down = mask[:, 1:] & mask[:, :-1], mask[1:] & mask[:-1]
     assert (labels[:, 1:][right] == labels[:, :-1][right]).all()
     assert (labels[1:][down] == labels[:-1][down]).all()
+
+
+def flood_filled(mask):
+    """Label a mask pixel by pixel, in the order in which components begin."""
+    labels = np.zeros(mask.shape, int)
+    for first in zip(*np.nonzero(mask), strict=True):
+        waiting = [] if labels[first] else [first]
+        label = labels.max() + 1
+        while waiting:
+            row, column = waiting.pop()
+            if 0 <= row < len(mask) and 0 <= column < mask.shape[1] and mask[row, column] and not labels[row, column]:
+                labels[row, column] = label
+                waiting += [(row + down, column + across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+    return labels
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (25, 31)])
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.5, 0.8, 1])
+def test_labels_are_those_of_a_flood_fill(shape, share):
+    mask = np.random.default_rng(0).random(shape) < share
+    labels, components = label_components(mask)
+    np.testing.assert_array_equal(labels, flood_filled(mask))
+    assert [component.label for component in components] == list(range(1, labels.max() + 1))
+    for one in components:
+        rows, columns = np.nonzero(labels == one.label)
+        assert one.num_pixels == len(rows)
+        assert (one.top, one.bottom) == (rows.min(), rows.max() + 1)
+        assert (one.left, one.right) == (columns.min(), columns.max() + 1)
+
+
+def test_runs_are_found_row_by_row():
+    rows, starts, ends = find_runs(mask_of("##.#", "....", "###."))
+    assert list(zip(rows, starts, ends, strict=True)) == [(0, 0, 2), (0, 3, 4), (2, 0, 3)]
 
 
 def test_a_stroke_across_a_ruled_line_stays_whole():

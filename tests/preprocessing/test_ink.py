@@ -1,9 +1,8 @@
-import gzip
-
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tinysight.data.loading import load_images
 from tinysight.preprocessing.ink import (
     BLANK,
     BOX_SHARE,
@@ -16,8 +15,8 @@ from tinysight.preprocessing.ink import (
 )
 
 
-def drawn_seven(size=200, ink=0, paper=255, width=12, offset=(0, 0)):
-    picture = Image.new("L", (size, size), paper)
+def drawn_seven(size=200, ink=0, background=255, width=12, offset=(0, 0)):
+    picture = Image.new("L", (size, size), background)
     x, y = offset
     points = [(60 + x, 60 + y), (120 + x, 60 + y), (80 + x, 150 + y)]
     ImageDraw.Draw(picture).line(points, fill=ink, width=width, joint="curve")
@@ -55,25 +54,25 @@ def test_ink_of_a_small_picture_fills_the_box_too():
 @pytest.mark.parametrize(
     "other",
     [
-        {"ink": 255, "paper": 0}, {"ink": 90, "paper": 150}, {"offset": (40, -30)}, {"offset": (-50, 40)},
+        {"ink": 255, "background": 0}, {"ink": 90, "background": 150}, {"offset": (40, -30)}, {"offset": (-50, 40)},
     ],
 )  # fmt: skip
-def test_polarity_contrast_and_place_make_no_difference(other):
+def test_polarity_contrast_and_position_make_no_difference(other):
     expected, _ = frame_ink(drawn_seven(), 28, 28)
     framed, _ = frame_ink(drawn_seven(**other), 28, 28)
     assert np.abs(framed.astype(int) - expected).mean() < 4
 
 
-def test_a_shadow_over_the_paper_is_not_ink():
+def test_a_shadow_over_the_background_is_not_ink():
     shadow = np.linspace(0, 110, 200)[None, :]
-    framed, _ = frame_ink((drawn_seven(ink=20, paper=250) - shadow).clip(0, 255).astype(np.uint8), 28, 28)
+    framed, _ = frame_ink((drawn_seven(ink=20, background=250) - shadow).clip(0, 255).astype(np.uint8), 28, 28)
     expected, _ = frame_ink(drawn_seven(), 28, 28)
     assert np.corrcoef(framed.ravel(), expected.ravel())[0, 1] > 0.95
 
 
-@pytest.mark.parametrize("paper", [0, 128, 255])
-def test_a_blank_picture_has_no_ink(paper):
-    framed, fault = frame_ink(np.full((100, 80), paper, np.uint8), 28, 28)
+@pytest.mark.parametrize("background", [0, 128, 255])
+def test_a_blank_picture_has_no_ink(background):
+    framed, fault = frame_ink(np.full((100, 80), background, np.uint8), 28, 28)
     assert fault == BLANK
     assert not framed.any()
 
@@ -84,9 +83,9 @@ def test_framing_twice_changes_nothing():
     np.testing.assert_array_equal(once, twice)
 
 
-def test_mnists_own_images_pass_unharmed(data_folder):
-    data = gzip.decompress((data_folder / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
-    images = np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)
+def test_mnists_own_images_pass_unharmed(mnist):
+    images = np.asarray(load_images("mnist").subset("test").images)
+    assert len(images) == mnist.num_test
     assert are_framed(images).all()
     assert not are_framed(255 - images).any()
     assert not are_framed(np.pad(images, ((0, 0), (3, 0), (0, 0)))[:, :28]).any()
@@ -143,16 +142,16 @@ def test_a_loose_bar_belongs_to_its_character():
     assert box_of(framed)[0] == 20
 
 
-def test_two_characters_are_told():
+def test_two_characters_are_reported():
     picture = Image.fromarray(np.hstack([drawn_seven(), drawn_seven()]))
     _, fault = frame_ink(np.asarray(picture), 28, 28)
     assert fault == SEVERAL
 
 
-def test_paper_grain_is_not_ink():
-    grain = np.random.default_rng(0).normal(0, 12, (300, 240))
-    assert frame_ink((180 + grain).clip(0, 255).astype(np.uint8), 28, 28)[1] == BLANK
-    noisy = (drawn_seven(ink=60, paper=200) + np.random.default_rng(1).normal(0, 10, (200, 200))).clip(0, 255)
+def test_noise_is_not_ink():
+    noise = np.random.default_rng(0).normal(0, 12, (300, 240))
+    assert frame_ink((180 + noise).clip(0, 255).astype(np.uint8), 28, 28)[1] == BLANK
+    noisy = (drawn_seven(ink=60, background=200) + np.random.default_rng(1).normal(0, 10, (200, 200))).clip(0, 255)
     framed, fault = frame_ink(noisy.astype(np.uint8), 28, 28)
     expected, _ = frame_ink(drawn_seven(), 28, 28)
     assert not fault

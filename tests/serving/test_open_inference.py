@@ -7,6 +7,8 @@ import pytest
 from services import assert_error, running
 
 from tinysight.classifier import Classifier
+from tinysight.onnx_file import ModelMetadata, build_model
+from tinysight.preprocessing.framing import Framing
 
 INFER = "/v2/models/digits/infer"
 
@@ -190,12 +192,8 @@ def test_images_in_colour_go_the_same_way(colourful_path, tmp_path):
 
 @pytest.fixture
 def colourful_path(tmp_path):
-    from tinysight.onnx_file import build_graph
-
     rng = np.random.default_rng(0)
     layers = [(rng.normal(size=(8 * 6 * 3, 4)).astype(np.float32), np.zeros(4, np.float32))]
-    framing = {"method": "whole", "height": 8, "width": 6, "channels": 3}
-    metadata = {"tinysight_format": 1, "class_names": list("abcd"), "framing": framing}
     path = tmp_path / "colourful.onnx"
-    path.write_bytes(build_graph((8, 6, 3), layers, metadata))
+    path.write_bytes(build_model(layers, ModelMetadata(tuple("abcd"), Framing("whole", 8, 6, 3))))
     return path

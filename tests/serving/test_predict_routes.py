@@ -3,6 +3,7 @@
 import json
 import time
 from base64 import b64decode, b64encode
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -88,6 +89,6 @@ def test_the_classifier_is_described(client, classifier):
     assert client.get("/classifier").json() == {
         "name": "digits",
         "class_names": list(classifier.class_names),
-        "framing": dict(classifier.metadata["framing"]),
+        "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
     }

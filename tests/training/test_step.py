@@ -83,8 +83,8 @@ def test_the_moving_average_of_the_weights_is_what_is_kept(digits, plain):
     follows = train(digits, replace(SMALL, ema_momentum=1e-6))
     for average, weights in zip(follows.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_allclose(average, weights, atol=1e-5)
-    parity = slow.classifier.metadata["parity"]
-    assert parity["max_difference"] < 1e-5
+    parity = slow.classifier.metadata.parity
+    assert parity.max_difference < 1e-5
 
 
 @pytest.mark.parametrize("more", [{}, {"ema_momentum": 0.5}, {"api": "functional", "dropout": 0.1}, {"outliers": 0.5}])

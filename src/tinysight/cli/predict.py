@@ -41,6 +41,7 @@ def predict(
 
     Pictures may have any size and colour: they are preprocessed as the classifier's training pictures were.
     """
+    # Options, classifier and names
     check_choice("format", output_format, console.PREDICTION_FORMATS)
     named = pictures[0] if pictures[0].endswith(".onnx") else None
     names = pictures[1:] if named else pictures
@@ -50,6 +51,7 @@ def predict(
     from ..classifier import Classifier
     from ..prediction import count_sources, predict_sources
 
+    # Predict in several processes; print results and errors in order
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
     finish = partial(console.prediction_lines, output_format=output_format, reject=reject, show=show)
     done = failed = total = 0

@@ -81,6 +81,7 @@ def serve(
 
     An address that other machines can reach needs an API key. Without --api-key, one is generated and shown.
     """
+    # Check options before anything is loaded
     check_number("port", port, 0, 65_535)
     if name and "/" in name:
         raise SettingsError(f"the name is {name!r}; expected one without /, since it is one part of a path")

@@ -82,9 +82,11 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
+    # Split
     console.show_images(images)
     images = split_images(images, settings.validation, settings.test, settings.seed)
     console.show_split(images)
+    # Train
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
             from ..training.train import train as train_classifier
@@ -93,8 +95,10 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     from ..evaluation import evaluate as score
     from ..run_folder import save_run
 
+    # Evaluate on the test images, and save
     evaluation = score(training.classifier, training.images.subset("test"))
     save_run(training, evaluation, folder, overwrite)
+    # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
     console.show_files(folder)

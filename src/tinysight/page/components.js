@@ -1,25 +1,37 @@
-// Finds which pieces of ink make up one character; knows neither grey levels nor where it will be placed.
+// Finds the connected components of ink that make up one character.
 //
-// Follows Tinysight's pieces.py function by function, with the same names and figures; the reasons are told there.
+// Follows Tinysight's components.py function by function, with the same names and constants, whose reasons are given
+// there. tests/page/test_port.py compares both. A mask is a grid {rows, columns, values} of 0 and 1.
 
-const SPECK = 0.005;
-const LOOSE = 0.05;
-const CLOSE = 0.05;
-const LINE = 0.06;
-const [CHARACTER_HEIGHT, CHARACTER_PIXELS] = [0.5, 0.25];
-const CHARACTER_GAP = 0.12;
+export const SPECK = 0.005;
+export const LOOSE = 0.05;
+export const CLOSE = 0.05;
+export const LINE = 0.06;
+export const CHARACTER_HEIGHT = 0.5;
+export const CHARACTER_PIXELS = 0.25;
+export const CHARACTER_GAP = 0.12;
 
-class Piece {
-  constructor(number, places) {
-    this.number = number;
-    this.pixels = places.reduce((total, [, start, end]) => total + end - start, 0);
-    this.top = places[0][0]; // runs are found from top to bottom
-    this.bottom = places.at(-1)[0] + 1;
-    this.left = places.reduce((least, [, start]) => Math.min(least, start), Infinity);
-    this.right = places.reduce((most, [, , end]) => Math.max(most, end), 0);
-    this.height = this.bottom - this.top;
-    this.width = this.right - this.left;
-    this.longerSide = Math.max(this.height, this.width);
+class Component {
+  // `runs` are the component's, from top to bottom, each [row, start, end].
+  constructor(label, runs) {
+    this.label = label;
+    this.numPixels = runs.reduce((count, [, start, end]) => count + end - start, 0);
+    this.top = runs[0][0];
+    this.bottom = runs.at(-1)[0] + 1;
+    this.left = runs.reduce((least, [, start]) => Math.min(least, start), Infinity);
+    this.right = runs.reduce((most, [, , end]) => Math.max(most, end), 0);
+  }
+
+  get height() {
+    return this.bottom - this.top;
+  }
+
+  get width() {
+    return this.right - this.left;
+  }
+
+  get longerSide() {
+    return Math.max(this.height, this.width);
   }
 
   gapTo(other) {
@@ -28,44 +40,50 @@ class Piece {
   }
 }
 
-const firstLargest = (pieces) => pieces.reduce((most, piece) => (piece.pixels > most.pixels ? piece : most));
+const largestOf = (components) => components.reduce((most, one) => (one.numPixels > most.numPixels ? one : most));
 
-// Returns {mask, isSeveral}: the pixels of the character, and whether there is more than one. A mask is a grid of 0, 1.
+// Returns {mask, isSeveral}: the pixels of the character, and whether there is more than one.
 export function findCharacter(given) {
+  // Drop ruled lines and borders
   const mask = withoutLines(given);
-  const { labels, pieces: all } = labelPieces(mask);
+  const { labels, components: all } = labelComponents(mask);
   if (!all.length) return { mask, isSeveral: false };
-  const unlined = all.filter((piece) => !spans(piece, mask));
-  const pieces = unlined.length ? unlined : all;
-  const inner = pieces.filter((piece) => !isCutOff(piece, mask));
-  let largest = firstLargest(pieces);
+  const unlined = all.filter((component) => !spans(component, mask));
+  const components = unlined.length ? unlined : all;
+  // Take the largest component as the character; one that the edge cuts off gives way to a whole one of some size
+  let largest = largestOf(components);
+  const inner = components.filter((component) => !isCutOff(component, mask));
   if (isCutOff(largest, mask) && inner.length) {
-    const candidate = firstLargest(inner);
+    const candidate = largestOf(inner);
     if (candidate.longerSide >= Math.min(mask.rows, mask.columns) / 4) largest = candidate;
   }
-  const kept = pieces.filter((piece) => belongs(piece, largest, mask));
-  const numbers = new Set(kept.map((piece) => piece.number));
-  const values = Uint8Array.from(labels, (label) => numbers.has(label));
+  // Keep what belongs to it
+  const kept = components.filter((component) => belongs(component, largest, mask));
+  const keptLabels = new Set(kept.map((component) => component.label));
+  const values = Uint8Array.from(labels, (label) => keptLabels.has(label));
   return { mask: { ...mask, values }, isSeveral: areSeveral(kept) };
 }
 
-function withoutLines(mask) {
+export function withoutLines(mask) {
   return transposed(withoutRows(transposed(withoutRows(mask))));
 }
 
 function transposed({ rows, columns, values }) {
-  const turned = Uint8Array.from(values, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
+  const turned = new Uint8Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column];
+  }
   return { rows: columns, columns: rows, values: turned };
 }
 
 function withoutRows(mask) {
   const { rows, columns, values } = mask;
-  const inked = Array.from({ length: rows }, (_, row) => total(values.subarray(row * columns, (row + 1) * columns)));
-  const full = Uint8Array.from(inked, (pixels) => pixels / columns > 0.95);
-  const share = total(full) / rows;
+  const inked = Array.from({ length: rows }, (_, row) => count(values.subarray(row * columns, (row + 1) * columns)));
+  const isFull = Uint8Array.from(inked, (pixels) => pixels / columns > 0.95);
+  const share = count(isFull) / rows;
   if (share === 0 || share > 0.5) return mask;
   const result = values.slice();
-  for (const [start, end] of runs(full, 0, rows)) {
+  for (const [, start, end] of findRuns({ rows: 1, columns: rows, values: isFull })) {
     if (end - start > Math.max(1, LINE * rows)) continue;
     for (let column = 0; column < columns; column++) {
       const above = start ? values[(start - 1) * columns + column] : 0;
@@ -73,68 +91,61 @@ function withoutRows(mask) {
       for (let row = start; row < end; row++) result[row * columns + column] = above & below;
     }
   }
-  return total(result) > 0.1 * total(values) ? { ...mask, values: result } : mask;
+  return count(result) > 0.1 * count(values) ? { ...mask, values: result } : mask;
 }
 
-function total(values) {
-  let count = 0;
-  for (const value of values) count += value;
-  return count;
+function count(values) {
+  let ones = 0;
+  for (const value of values) ones += value;
+  return ones;
 }
 
-// Returns start and end (excluded) of each run of ones among `length` values from `offset` on.
-function runs(values, offset, length) {
-  const found = [];
-  let start = -1;
-  for (let i = 0; i <= length; i++) {
-    const isInk = i < length && values[offset + i];
-    if (isInk && start < 0) start = i;
-    if (!isInk && start >= 0) {
-      found.push([start, i]);
-      start = -1;
-    }
-  }
-  return found;
-}
-
-// Returns {labels, pieces}: for each pixel its piece's number, or 0, and the pieces.
-function labelPieces({ rows, columns, values }) {
-  const found = []; // row, start and end of each run
-  const parents = [];
-  let above = [];
+// Returns [row, start, end] of each run of ones, row by row; the end is excluded.
+export function findRuns({ rows, columns, values }) {
+  const runs = [];
   for (let row = 0; row < rows; row++) {
-    const here = [];
-    for (const [start, end] of runs(values, row * columns, columns)) {
-      const run = found.push([row, start, end]) - 1;
-      parents.push(run);
-      here.push(run);
-      for (const other of above) {
-        if (found[other][1] <= end && start <= found[other][2]) unite(parents, run, other);
+    let start = -1;
+    for (let column = 0; column <= columns; column++) {
+      const isInk = column < columns && values[row * columns + column] === 1;
+      if (isInk && start < 0) start = column;
+      if (!isInk && start >= 0) {
+        runs.push([row, start, column]);
+        start = -1;
       }
     }
-    above = here;
   }
-  return piecesOf(found, parents, columns, values.length);
+  return runs;
 }
 
-function piecesOf(found, parents, columns, size) {
+// Returns {labels, components}: for each pixel its component's label, or 0, and the components in order.
+export function labelComponents(mask) {
+  const runs = findRuns(mask);
+  const parents = runs.map((_, run) => run);
+  // Unite each run with those of the row above that it touches: they follow one another
+  let first = 0;
+  runs.forEach(([row, start, end], run) => {
+    while (runs[first][0] < row - 1 || (runs[first][0] === row - 1 && runs[first][2] < start)) first += 1;
+    for (let other = first; runs[other][0] < row && runs[other][1] <= end; other++) unite(parents, run, other);
+  });
+  // Label components in the order of their first runs
   const members = new Map();
-  found.forEach((place, run) => {
-    const top = root(parents, run);
+  runs.forEach((run, number) => {
+    const top = root(parents, number);
     if (!members.has(top)) members.set(top, []);
-    members.get(top).push(place);
+    members.get(top).push(run);
   });
-  const labels = new Int32Array(size);
-  const pieces = [...members.values()].map((places, index) => {
-    for (const [row, start, end] of places) labels.fill(index + 1, row * columns + start, row * columns + end);
-    return new Piece(index + 1, places);
+  const labels = new Int32Array(mask.values.length);
+  const components = [...members.values()].map((own, index) => {
+    const label = index + 1;
+    for (const [row, start, end] of own) labels.fill(label, row * mask.columns + start, row * mask.columns + end);
+    return new Component(label, own);
   });
-  return { labels, pieces };
+  return { labels, components };
 }
 
 function root(parents, run) {
   while (parents[run] !== run) {
-    parents[run] = parents[parents[run]];
+    parents[run] = parents[parents[run]]; // halves the way for the next look-up
     run = parents[run];
   }
   return run;
@@ -145,31 +156,36 @@ function unite(parents, run, other) {
   parents[Math.max(one, two)] = Math.min(one, two);
 }
 
-function spans(piece, { rows, columns }) {
-  const [isWide, isHigh] = [piece.width >= 0.98 * columns, piece.height >= 0.98 * rows];
-  const isLine = (isWide && piece.height <= LINE * rows) || (isHigh && piece.width <= LINE * columns);
-  return isLine || (isWide && isHigh && piece.pixels < 2 * LINE * rows * columns);
+// Tells whether a component goes from edge to edge like a line or around like a border.
+function spans(component, { rows, columns }) {
+  const [isWide, isHigh] = [component.width >= 0.98 * columns, component.height >= 0.98 * rows];
+  const isLine = (isWide && component.height <= LINE * rows) || (isHigh && component.width <= LINE * columns);
+  return isLine || (isWide && isHigh && component.numPixels < 2 * LINE * rows * columns);
 }
 
-function isCutOff(piece, { rows, columns }) {
-  return !(piece.top > 0 && piece.bottom < rows && piece.left > 0 && piece.right < columns);
+// Tells whether a component reaches the picture's edge.
+function isCutOff(component, { rows, columns }) {
+  return component.top === 0 || component.bottom === rows || component.left === 0 || component.right === columns;
 }
 
-function belongs(piece, largest, mask) {
-  if (piece === largest) return true;
-  if (piece.gapTo(largest) <= CLOSE * largest.longerSide) return piece.pixels >= SPECK * largest.pixels;
-  return piece.pixels >= LOOSE * largest.pixels && !isCutOff(piece, mask);
+// Tells whether a component is a part of the character whose largest component is given.
+function belongs(component, largest, mask) {
+  if (component === largest) return true;
+  if (component.gapTo(largest) <= CLOSE * largest.longerSide) return component.numPixels >= SPECK * largest.numPixels;
+  return component.numPixels >= LOOSE * largest.numPixels && !isCutOff(component, mask);
 }
 
-function areSeveral(pieces) {
-  const tallest = Math.max(...pieces.map((piece) => piece.height));
-  const most = Math.max(...pieces.map((piece) => piece.pixels));
-  const isLarge = (piece) => piece.height >= CHARACTER_HEIGHT * tallest && piece.pixels >= CHARACTER_PIXELS * most;
-  const [first, ...others] = pieces.filter(isLarge).sort((one, other) => one.left - other.left);
+// Tells whether there are components side by side that could each be a character.
+function areSeveral(components) {
+  const tallest = Math.max(...components.map((component) => component.height));
+  const most = Math.max(...components.map((component) => component.numPixels));
+  const [minHeight, minPixels] = [CHARACTER_HEIGHT * tallest, CHARACTER_PIXELS * most];
+  const isLarge = (component) => component.height >= minHeight && component.numPixels >= minPixels;
+  const [first, ...others] = components.filter(isLarge).sort((one, other) => one.left - other.left);
   let reached = first.right;
-  for (const piece of others) {
-    if (piece.left - reached >= CHARACTER_GAP * tallest) return true;
-    reached = Math.max(reached, piece.right);
+  for (const component of others) {
+    if (component.left - reached >= CHARACTER_GAP * tallest) return true;
+    reached = Math.max(reached, component.right);
   }
   return false;
 }

@@ -1,8 +1,8 @@
-// Starts the page with answers from the network inside it; knows no service and loads nothing.
+// Starts an exported page: the network inside it classifies.
 
-import { openPage } from "./opening.js";
-import { LocalClassifier } from "./local.js";
+import { startApp } from "./app.js";
+import { LocalClassifier } from "./local_classifier.js";
 
 const local = new LocalClassifier(JSON.parse(document.getElementById("classifier").textContent));
 window.tinysight = { classify: (picture) => local.predict(picture) };
-openPage(local);
+startApp(local);

@@ -1,10 +1,10 @@
-// Computes a dense network with ReLU between its layers and softmax at its end; does not know what it looks at.
+// Computes a dense network with ReLU between its layers and softmax at its end.
 
 function bytes(base64) {
   return Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
 }
 
-// A layer's weights are 8-bit whole numbers, `outputs` rows of `inputs`, each row with a scale of its own.
+// Decodes a layer: its weights are 8-bit integers, `outputs` rows of `inputs`, and each row has its own scale.
 function unpack({ inputs, outputs, weights, scales, biases }) {
   const whole = new Int8Array(bytes(weights).buffer);
   const scale = new Float32Array(bytes(scales).buffer);

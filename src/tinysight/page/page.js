@@ -1,6 +1,6 @@
-// Starts the page with answers from the service that serves it; does not know how it looks or what is drawn.
+// Starts the page of a service: the service classifies.
 
-import { openPage } from "./opening.js";
-import { Service } from "./service.js";
+import { startApp } from "./app.js";
+import { ServiceClient } from "./service_client.js";
 
-openPage(new Service());
+startApp(new ServiceClient());

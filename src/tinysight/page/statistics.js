@@ -1,6 +1,8 @@
-// Computes medians, percentiles, least squares and sums of grids {rows, columns, values}; does not know what they mean.
+// Computes sums, medians, percentiles and moments, and solves linear equations.
+//
+// A grid is {rows, columns, values}, row by row.
 
-// Returns a percentile as NumPy does, with what lies between two values interpolated.
+// Returns a percentile as numpy.percentile() does: between two values it interpolates.
 export function percentile(values, percent) {
   const sorted = Float64Array.from(values).sort();
   const place = ((sorted.length - 1) * percent) / 100;
@@ -31,20 +33,21 @@ export function edgeOf({ rows, columns, values }) {
   return edge;
 }
 
-export function centreOfMass({ rows, columns, values }) {
-  let [total, row, column] = [0, 0, 0];
-  for (let y = 0; y < rows; y++) {
-    for (let x = 0; x < columns; x++) {
-      const weight = values[y * columns + x];
-      total += weight;
-      row += weight * y;
-      column += weight * x;
+// Returns {mass, rowMoment, columnMoment} of a grid; the centre of mass is at rowMoment / mass, columnMoment / mass.
+export function moments({ rows, columns, values }) {
+  let [mass, rowMoment, columnMoment] = [0, 0, 0];
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const value = values[row * columns + column];
+      mass += value;
+      rowMoment += value * row;
+      columnMoment += value * column;
     }
   }
-  return { row: row / total, column: column / total };
+  return { mass, rowMoment, columnMoment };
 }
 
-// Returns x with A x = b for a small symmetric A, by elimination; unknowns that are not determined become 0.
+// Returns x with A x = b for a small regular A, by Gauss-Jordan elimination.
 export function solve(matrix, right) {
   const rows = matrix.map((row, number) => [...row, right[number]]);
   const size = rows.length;
@@ -52,12 +55,11 @@ export function solve(matrix, right) {
     let best = pivot;
     for (let row = pivot; row < size; row++) if (Math.abs(rows[row][pivot]) > Math.abs(rows[best][pivot])) best = row;
     [rows[pivot], rows[best]] = [rows[best], rows[pivot]];
-    if (Math.abs(rows[pivot][pivot]) < 1e-9) continue;
     for (let row = 0; row < size; row++) {
       if (row === pivot) continue;
       const factor = rows[row][pivot] / rows[pivot][pivot];
       for (let column = pivot; column <= size; column++) rows[row][column] -= factor * rows[pivot][column];
     }
   }
-  return rows.map((row, i) => (Math.abs(row[i]) < 1e-9 ? 0 : row[size] / row[i]));
+  return rows.map((row, i) => row[size] / row[i]);
 }

@@ -1,4 +1,4 @@
-"""A picture becomes a classifier's input: decoded, then framed."""
+"""Turns a picture into a classifier's input: decoded, then framed."""
 
 FRAMINGS = ("whole", "ink")
 DEFAULT_IMAGE_SIZE = (28, 28)

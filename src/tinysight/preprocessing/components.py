@@ -1,6 +1,6 @@
-"""Finds which pieces of ink make up one character; does not know grey levels, nor where it will be placed.
+"""Finds the connected components of ink that make up one character.
 
-A piece is a set of pixels that touch, sideways or at a corner.
+The page's `components.js` holds the same functions; `tests/page/test_port.py` keeps both equal.
 """
 
 from dataclasses import dataclass
@@ -8,20 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SPECK = 0.005  # of the largest piece's pixels; less than that is dust
-LOOSE = 0.05  # of the largest piece's pixels; less than that must lie close by to belong to the character
+SPECK = 0.005  # of the largest component's pixels; less than that is dust
+LOOSE = 0.05  # of the largest component's pixels; less than that must lie close by to belong to the character
 CLOSE = 0.05  # of the character's longer side
 LINE = 0.06  # of the picture's side: what spans the whole picture and is thinner than that is a ruled line or a border
-CHARACTER_HEIGHT, CHARACTER_PIXELS = 0.5, 0.25  # of the tallest and of the largest piece, to be one more character
+CHARACTER_HEIGHT, CHARACTER_PIXELS = 0.5, 0.25  # of the tallest and of the largest component, to be one more character
 CHARACTER_GAP = 0.12  # of the height of all; loose strokes of one character are closer
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Pixels that touch: how many, and the box around them (ends excluded)."""
+class Component:
+    """Ink pixels that touch, sideways or at a corner.
 
-    number: int
-    pixels: int
+    Attributes:
+        label: Its number in the labelled mask, from 1 on.
+        num_pixels: How many pixels it has.
+        top: First row of its bounding box.
+        bottom: Row after the last.
+        left: First column of its bounding box.
+        right: Column after the last.
+    """
+
+    label: int
+    num_pixels: int
     top: int
     bottom: int
     left: int
@@ -29,27 +38,27 @@ class Piece:
 
     @property
     def height(self) -> int:
-        """Rows of its box."""
+        """Rows of its bounding box."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns of its box."""
+        """Columns of its bounding box."""
         return self.right - self.left
 
     @property
     def longer_side(self) -> int:
-        """Of its box."""
+        """Rows or columns of its bounding box, whichever are more."""
         return max(self.height, self.width)
 
-    def gap_to(self, other: "Piece") -> int:
-        """Return how many pixels apart the two boxes are, along the axis on which they are further apart."""
+    def gap_to(self, other: "Component") -> int:
+        """Return how many pixels apart two bounding boxes are, along the axis on which they are further apart."""
         across = max(other.left - self.right, self.left - other.right, 0)
         return max(other.top - self.bottom, self.top - other.bottom, across)
 
 
 def find_character(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], bool]:
-    """Keep the pieces of ink that make up a character.
+    """Keep the components that make up a character.
 
     Ruled lines, a border left by a crop, specks, and what the picture's edge cuts off far from the rest are dropped.
 
@@ -59,33 +68,41 @@ def find_character(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], bool]:
     Returns:
         The mask of the character, and whether there is more than one.
     """
+    # Drop ruled lines and borders
     mask = without_lines(mask)
-    labels, pieces = label_pieces(mask)
-    if not pieces:
+    labels, components = label_components(mask)
+    if not components:
         return mask, False
-    pieces = [piece for piece in pieces if not _spans(piece, *mask.shape)] or pieces
-    inner = [piece for piece in pieces if not _is_cut_off(piece, *mask.shape)]
-    largest = max(pieces, key=lambda piece: piece.pixels)
+    components = [one for one in components if not _spans(one, *mask.shape)] or components
+    # Take the largest component as the character; one that the edge cuts off gives way to a whole one of some size
+    largest = max(components, key=lambda component: component.num_pixels)
+    inner = [one for one in components if not _is_cut_off(one, *mask.shape)]
     if _is_cut_off(largest, *mask.shape) and inner:
-        candidate = max(inner, key=lambda piece: piece.pixels)
+        candidate = max(inner, key=lambda component: component.num_pixels)
         largest = candidate if candidate.longer_side >= min(mask.shape) / 4 else largest
-    kept = [piece for piece in pieces if _belongs(piece, largest, mask.shape)]
-    numbers = np.zeros(labels.max() + 1, bool)
-    numbers[[piece.number for piece in kept]] = True
-    return numbers[labels], _are_several(kept)
+    # Keep what belongs to it
+    kept = [one for one in components if _belongs(one, largest, mask.shape)]
+    is_kept = np.zeros(labels.max() + 1, bool)
+    is_kept[[component.label for component in kept]] = True
+    return is_kept[labels], _are_several(kept)
 
 
 def without_lines(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Take out ruled lines, straight from edge to edge, except where a stroke crosses them."""
+    """Take out ruled lines, straight from edge to edge, except where a stroke crosses them.
+
+    Args:
+        mask: bool ``(rows, columns)``, where there is ink.
+    """
     return _without_rows(_without_rows(mask).T).T
 
 
 def _without_rows(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    full = mask.mean(axis=1) > 0.95
-    if not full.any() or full.mean() > 0.5:
+    is_full = mask.mean(axis=1) > 0.95
+    if not is_full.any() or is_full.mean() > 0.5:
         return mask
     result = mask.copy()
-    for start, end in runs(full):
+    _, starts, ends = find_runs(is_full[None])
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         if end - start > max(1, LINE * len(mask)):
             continue
         above = mask[start - 1] if start else np.zeros(mask.shape[1], bool)
@@ -94,89 +111,112 @@ def _without_rows(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return result if result.sum() > 0.1 * mask.sum() else mask
 
 
-def runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return start and end (excluded) of each run of true values."""
-    changes = np.flatnonzero(np.diff(np.pad(row.astype(np.int8), 1)))
-    return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
-
-
-def label_pieces(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[Piece]]:
-    """Number the pieces of a mask.
+def find_runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Find the runs of true values in each row.
 
     Args:
         mask: bool ``(rows, columns)``.
 
     Returns:
-        int32 of the same shape, 0 where the mask is false, else the piece's number, and the pieces.
+        Row, start and end (excluded) of each run, row by row; int ``(num_runs,)`` each.
     """
-    found: list[tuple[int, int, int]] = []  # row, start and end of each run
-    parents: list[int] = []
-    above: list[int] = []
-    for row_number, row in enumerate(mask):
-        here = []
-        for start, end in runs(row):
-            run = len(found)
-            found.append((row_number, start, end))
-            parents.append(run)
-            here.append(run)
-            for other in above:
-                if found[other][1] <= end and start <= found[other][2]:
-                    _unite(parents, run, other)
-        above = here
+    stride = mask.shape[1] + 1
+    separated = np.zeros((len(mask), stride), bool)  # a false value behind each row ends its last run
+    separated[:, :-1] = mask
+    changes = np.flatnonzero(np.diff(separated.ravel(), prepend=False))
+    rows, starts = np.divmod(changes[::2], stride)
+    return rows, starts, changes[1::2] % stride
+
+
+def label_components(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], list[Component]]:
+    """Label the connected components of a mask: pixels that touch, sideways or at a corner, are of one component.
+
+    Args:
+        mask: bool ``(rows, columns)``.
+
+    Returns:
+        int32 of the same shape, 0 where the mask is false, else the component's label, and the components in the order
+        of their labels.
+    """
+    rows, starts, ends = find_runs(mask)
+    # Find for each run those of the row above that it touches: they follow one another
+    stride = mask.shape[1] + 1
+    places, place_ends = rows * stride + starts, rows * stride + ends
+    first = np.searchsorted(place_ends + stride, places)
+    last = np.searchsorted(places + stride, place_ends, side="right")
+    # Unite runs that touch
+    parents = list(range(len(rows)))
+    for run, touched in enumerate(map(range, first.tolist(), last.tolist())):
+        for other in touched:
+            _unite(parents, run, other)
+    # Label components in the order of their first runs
+    roots = np.array([_root(parents, run) for run in range(len(parents))], np.intp)
+    run_labels = np.unique(roots, return_inverse=True)[1] + 1
     labels = np.zeros(mask.shape, np.int32)
-    members: dict[int, list[tuple[int, int, int]]] = {}
-    for run, place in enumerate(found):
-        members.setdefault(_root(parents, run), []).append(place)
-    pieces = []
-    for number, places in enumerate(members.values(), 1):
-        for row_number, start, end in places:
-            labels[row_number, start:end] = number
-        rows, starts, ends = zip(*places, strict=True)
-        pixels = sum(ends) - sum(starts)
-        pieces.append(Piece(number, pixels, min(rows), max(rows) + 1, min(starts), max(ends)))
-    return labels, pieces
+    labels[mask] = np.repeat(run_labels, ends - starts)
+    return labels, _measure(run_labels, rows, starts, ends)
 
 
 def _root(parents: list[int], run: int) -> int:
     while parents[run] != run:
-        parents[run] = parents[parents[run]]
+        parents[run] = parents[parents[run]]  # halves the way for the next look-up
         run = parents[run]
     return run
 
 
 def _unite(parents: list[int], run: int, other: int) -> None:
-    roots = sorted((_root(parents, run), _root(parents, other)))
-    parents[roots[1]] = roots[0]
+    one, two = _root(parents, run), _root(parents, other)
+    parents[max(one, two)] = min(one, two)
 
 
-def _spans(piece: Piece, height: int, width: int) -> bool:
-    """Tell whether a piece goes from edge to edge like a line or around like a border."""
-    is_wide, is_high = piece.width >= 0.98 * width, piece.height >= 0.98 * height
-    is_line = (is_wide and piece.height <= LINE * height) or (is_high and piece.width <= LINE * width)
-    return is_line or (is_wide and is_high and piece.pixels < 2 * LINE * height * width)
+def _measure(
+    run_labels: NDArray[np.intp], rows: NDArray[np.intp], starts: NDArray[np.intp], ends: NDArray[np.intp]
+) -> list[Component]:
+    """Return size and bounding box of the components that runs with these labels make up."""
+    num_components = int(run_labels.max(initial=0))
+    size = np.zeros(num_components, np.intp)
+    top, left = np.full((2, num_components), np.iinfo(np.intp).max)
+    bottom, right = np.zeros((2, num_components), np.intp)
+    np.add.at(size, run_labels - 1, ends - starts)
+    np.minimum.at(top, run_labels - 1, rows)
+    np.maximum.at(bottom, run_labels - 1, rows + 1)
+    np.minimum.at(left, run_labels - 1, starts)
+    np.maximum.at(right, run_labels - 1, ends)
+    columns = (measure.tolist() for measure in (size, top, bottom, left, right))
+    return [Component(label, *measures) for label, measures in enumerate(zip(*columns, strict=True), 1)]
 
 
-def _is_cut_off(piece: Piece, height: int, width: int) -> bool:
-    return not (piece.top > 0 and piece.bottom < height and piece.left > 0 and piece.right < width)
+def _spans(component: Component, height: int, width: int) -> bool:
+    """Tell whether a component goes from edge to edge like a line or around like a border."""
+    is_wide, is_high = component.width >= 0.98 * width, component.height >= 0.98 * height
+    is_line = (is_wide and component.height <= LINE * height) or (is_high and component.width <= LINE * width)
+    return is_line or (is_wide and is_high and component.num_pixels < 2 * LINE * height * width)
 
 
-def _belongs(piece: Piece, largest: Piece, shape: tuple[int, ...]) -> bool:
-    if piece is largest:
+def _is_cut_off(component: Component, height: int, width: int) -> bool:
+    """Tell whether a component reaches the picture's edge."""
+    return component.top == 0 or component.bottom == height or component.left == 0 or component.right == width
+
+
+def _belongs(component: Component, largest: Component, shape: tuple[int, ...]) -> bool:
+    """Tell whether a component is a part of the character whose largest component is given."""
+    if component is largest:
         return True
-    is_close = piece.gap_to(largest) <= CLOSE * largest.longer_side
-    if is_close:
-        return piece.pixels >= SPECK * largest.pixels
-    return piece.pixels >= LOOSE * largest.pixels and not _is_cut_off(piece, shape[0], shape[1])
+    if component.gap_to(largest) <= CLOSE * largest.longer_side:
+        return component.num_pixels >= SPECK * largest.num_pixels
+    return component.num_pixels >= LOOSE * largest.num_pixels and not _is_cut_off(component, shape[0], shape[1])
 
 
-def _are_several(pieces: list[Piece]) -> bool:
-    """Tell whether there are pieces side by side that could each be a character."""
-    tallest, most = max(piece.height for piece in pieces), max(piece.pixels for piece in pieces)
-    large = [p for p in pieces if p.height >= CHARACTER_HEIGHT * tallest and p.pixels >= CHARACTER_PIXELS * most]
-    large.sort(key=lambda piece: piece.left)
+def _are_several(components: list[Component]) -> bool:
+    """Tell whether there are components side by side that could each be a character."""
+    tallest = max(component.height for component in components)
+    most = max(component.num_pixels for component in components)
+    min_height, min_pixels = CHARACTER_HEIGHT * tallest, CHARACTER_PIXELS * most
+    large = [one for one in components if one.height >= min_height and one.num_pixels >= min_pixels]
+    large.sort(key=lambda component: component.left)
     reached = large[0].right
-    for piece in large[1:]:
-        if piece.left - reached >= CHARACTER_GAP * tallest:
+    for component in large[1:]:
+        if component.left - reached >= CHARACTER_GAP * tallest:
             return True
-        reached = max(reached, piece.right)
+        reached = max(reached, component.right)
     return False

@@ -1,4 +1,7 @@
-"""A picture of any size becomes a classifier's input: fitted whole, or its one drawn character placed as MNIST's."""
+"""Turns a picture of any size into a classifier's input: the whole picture, or its one drawn character as in MNIST.
+
+The page's `framing.js` holds the same functions; `tests/page/test_port.py` keeps both equal.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,13 +15,15 @@ from ..errors import check_choice, check_number
 from . import DEFAULT_IMAGE_SIZE, FRAMINGS, MAX_IMAGE_SIDE
 from .ink import are_framed, frame_ink
 
+RECENTRED = "re-centred: its ink was not light on dark and centred as in MNIST"
+
 
 @dataclass(frozen=True)
 class Framing:
     """How a picture of any size becomes a classifier's input.
 
     Attributes:
-        method: ``whole`` (fit the picture) or ``ink`` (find one drawn character and place it as MNIST does).
+        method: ``whole`` (fit the picture) or ``ink`` (find one drawn character, scale and centre it as in MNIST).
         height: Rows of the input.
         width: Columns of the input.
         channels: 1 (grey) or 3 (red, green, blue).
@@ -47,7 +52,7 @@ class Framed(NamedTuple):
     Attributes:
         pixels: uint8, of the framing's `image_shape`.
         note: How it was framed; empty where nothing was changed.
-        fault: Why it cannot show what the classifier names, such as a blank picture; empty where it may.
+        fault: Why it cannot show a class, such as a blank picture; empty where it may.
     """
 
     pixels: NDArray[np.uint8]
@@ -60,7 +65,7 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
 
     Args:
         picture: Mode ``L`` or ``RGB``, as `read_picture` returns it.
-        framing: What the classifier wants.
+        framing: What the classifier expects.
     """
     wanted_mode = "L" if framing.channels == 1 else "RGB"
     wanted_size = (framing.width, framing.height)
@@ -71,7 +76,7 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
         grey = _pixels(picture if picture.mode == "L" else picture.convert("L"))
         pixels, fault = frame_ink(grey, framing.height, framing.width)
         if not note and pixels is not grey and not np.array_equal(pixels, grey):
-            note = "framed anew: its ink was not light on dark, in MNIST's place"
+            note = RECENTRED
         if framing.channels == 3:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
         return Framed(pixels, note, fault)
@@ -81,11 +86,16 @@ def frame_picture(picture: Image.Image, framing: Framing) -> Framed:
 def frame_pictures(pictures: Iterable[Image.Image], framing: Framing) -> list[Framed]:
     """Make each picture the classifier's input, as `frame_picture` does.
 
-    Those that need no change, MNIST's images for instance, are found and copied all at once, which takes a quarter of
-    the time. Of the others one is in memory at a time, if they are only read when they are asked for.
+    Pictures that need no change, such as MNIST's, are found and copied all at once, which takes a quarter of the time.
+    Of all others only one is in memory at a time, if `pictures` is a generator that reads each when it is asked for it.
+
+    Args:
+        pictures: Each of mode ``L`` or ``RGB``, as `read_picture` returns it.
+        framing: What the classifier expects.
     """
-    if framing.method == "ink" and framing.channels == 3:  # of these none goes without a change
+    if framing.method == "ink" and framing.channels == 3:  # each is changed: from colour to grey
         return [frame_picture(picture, framing) for picture in pictures]
+    # Frame what has another size or mode; set aside what may need no change
     wanted = ((framing.width, framing.height), "L" if framing.channels == 1 else "RGB")
     framed: dict[int, Framed] = {}
     fitting: dict[int, Image.Image] = {}
@@ -96,6 +106,7 @@ def frame_pictures(pictures: Iterable[Image.Image], framing: Framing) -> list[Fr
         else:
             framed[number] = frame_picture(picture, framing)
         del picture  # before the next is read
+    # Frame those of the rest that need it
     if fitting:
         images = _stacked(list(fitting.values()))
         unchanged = are_framed(images) if framing.method == "ink" else np.ones(len(images), bool)
@@ -105,7 +116,7 @@ def frame_pictures(pictures: Iterable[Image.Image], framing: Framing) -> list[Fr
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels of a grey picture, as ``numpy.asarray`` does, without its questions."""
+    """Return the pixels of a grey picture, as ``numpy.asarray`` does, in two thirds of the time."""
     return np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.height, picture.width)
 
 
@@ -120,7 +131,7 @@ def _stacked(pictures: Sequence[Image.Image]) -> NDArray[np.uint8]:
 
 
 def _fit_whole(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a picture to fit `size` (width, height) with its aspect kept; the rest takes its edge's mean colour."""
+    """Scale a picture to fit `size` (width, height) with its aspect kept; fill the rest with its edge's mean colour."""
     if picture.size == size:
         return np.asarray(picture)
     scale = min(size[0] / picture.width, size[1] / picture.height)

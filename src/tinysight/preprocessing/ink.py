@@ -1,6 +1,8 @@
-"""Finds one drawn character in a grey picture and places it as MNIST's authors did; knows nothing of files.
+"""Finds one drawn character in a grey picture, and scales and centres it as MNIST's authors did.
 
-Source: the placing (20×20 box, aspect kept, centre of mass in the middle of 28×28) is that of Y. LeCun, C. Cortes and
+The page's `ink.js` holds the same functions; `tests/page/test_port.py` keeps both equal.
+
+Source: the layout (20×20 box, aspect kept, centre of mass in the middle of 28×28) is that of Y. LeCun, C. Cortes and
 C. J. C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/.
 """
 
@@ -13,23 +15,28 @@ from PIL import Image
 from .components import find_character
 
 BOX_SHARE = 20 / 28  # of the input's side that the character's longer side fills
-WORKING_SIDE = 400  # pixels; more show only paper grain in what ends up 20 pixels large
-MIN_CONTRAST = 12.0  # grey levels between ink and paper; below this a picture is blank
-MIN_PIXELS = 8  # of ink in a character; fewer are grain
+WORKING_SIDE = 400  # pixels; more show only noise in what ends up 20 pixels large
+MIN_SURFACE_SIDE = 32  # pixels; a smaller picture has too few pixels of background to fit a surface to
+MAX_FITS = 3  # of the background's surface; a further one changes it by less than a tenth of a grey level
+MIN_CONTRAST = 12.0  # grey levels between ink and background; below this a picture is blank
+MIN_PIXELS = 8  # of ink in a character; fewer are noise
 FAINT = 0.7  # of the threshold; so much is enough where it holds a stroke together
 SOFT_EDGE = 0.1  # of full strength; fainter pixels do not make a character larger
-NOISE_LEVELS = 4  # deviations of the paper's grain that ink must exceed
+ROUNDING = 1e-6  # grey levels; a smaller difference is one of rounding, and decides nothing
+NOISE_LEVELS = 4  # standard deviations of the background's noise that ink must exceed
 # Widths of strokes in a box of 20 pixels that a network trained on MNIST knows, as `stroke_width` measures them; of
 # MNIST's training images, at half their strength, 36 % are thinner and 6 % thicker.
 THINNEST, THICKEST = 2.3, 3.8
 BLANK, SEVERAL = "no ink found: the picture is blank", "more than one character: cut it to one"
+# Powers of row and column in the six terms of a quadratic surface
+ROW_POWERS, COLUMN_POWERS = np.array([0, 0, 1, 0, 1, 2]), np.array([0, 1, 0, 2, 1, 0])
 
 
 def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], str]:
-    """Place the character in `grey` as white ink on black.
+    """Show the character in `grey` as white ink on black, as large and as centred as MNIST's.
 
     Args:
-        grey: uint8 ``(rows, columns)``, dark ink on light paper or the reverse.
+        grey: uint8 ``(rows, columns)``, dark ink on a light background or the reverse.
         height: Rows of the result.
         width: Columns of the result.
 
@@ -39,24 +46,29 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
     """
     if grey.shape == (height, width) and are_framed(grey[None])[0]:
         return grey, ""
+    # 1. Subtract the background: what is left is ink and noise
     ink = extract_ink(_reduced(grey))
-    noise = 1.4826 * float(np.median(np.abs(ink)))  # the standard deviation, if the grain is normally distributed
+    # 2. Find the components of ink that make up the character
+    noise = 1.4826 * float(np.median(np.abs(ink)))  # its standard deviation, if it is normally distributed
     threshold = max(_otsu_threshold(ink.clip(0)), NOISE_LEVELS * noise)
-    pieces, is_several = find_character(ink > max(threshold * FAINT, NOISE_LEVELS * noise))
-    mask = pieces & (ink > threshold)
+    character, is_several = find_character(ink > max(threshold * FAINT, NOISE_LEVELS * noise))
+    mask = character & (ink > threshold)
     if mask.sum() < MIN_PIXELS or ink[mask].mean() < MIN_CONTRAST:
         return np.zeros((height, width), np.uint8), BLANK
-    level = float(np.percentile(ink[mask], 75))
-    faintest = threshold / 3  # keeps the soft edge of a stroke, drops the paper
-    strength = ((ink - faintest) / max(level - faintest, 1.0)).clip(0, 1) * _grown(pieces)
-    box = _box_around(strength)
+    full_strength = float(np.percentile(ink[mask], 75))
+    faintest = threshold / 3  # keeps the soft edge of a stroke, drops the background
+    strength = ((ink - faintest) / max(full_strength - faintest, 1.0)).clip(0, 1) * _dilated(character)
+    # 3. Bring strokes to a usual width
+    box = _bounding_box(strength)
     strokes = _usable_strokes(strength[box], mask[box])
+    # 4. Scale the character to its box
     scaled = _scaled(strokes, round(min(height, width) * BOX_SHARE))
+    # 5. Put its centre of mass in the middle
     return _centred(scaled, height, width), SEVERAL if is_several else ""
 
 
 def frame_bitmap(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Place a small bitmap of light ink on black, whose ink fills it, as `frame_ink` places a character.
+    """Scale and centre a small bitmap of light ink on black, whose ink fills it, as `frame_ink` does with a character.
 
     Args:
         bitmap: uint8 ``(rows, columns)``, 0 where there is no ink.
@@ -72,19 +84,22 @@ def frame_bitmap(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[
 
 
 def place_strokes(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Place light strokes on black, wherever in a bitmap of any size they are, as `frame_ink` places a character.
+    """Scale and centre light strokes on black, wherever in a bitmap they are, as `frame_ink` does with a character.
 
     Args:
-        bitmap: uint8 ``(rows, columns)``, 0 where there is no ink; not all of it.
+        bitmap: uint8 ``(rows, columns)``, 0 where there is no ink; at least one pixel is above 0.
         height: Rows of the result.
         width: Columns of the result.
+
+    Returns:
+        uint8 ``(height, width)``; its peak becomes 255.
     """
     strength = bitmap / 255
-    return _centred(_scaled(strength[_box_around(strength)], round(min(height, width) * BOX_SHARE)), height, width)
+    return _centred(_scaled(strength[_bounding_box(strength)], round(min(height, width) * BOX_SHARE)), height, width)
 
 
 def are_framed(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Tell which grey images of the right size are placed already: black at the edge and their mass in the middle.
+    """Tell which grey images of the right size are framed already: black at the edge, their mass in the middle.
 
     Args:
         images: uint8 ``(num_images, height, width)``.
@@ -114,29 +129,50 @@ def _moments(height: int, width: int) -> NDArray[np.float64]:
 
 
 def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return how much each pixel differs from the paper, in grey levels, above 0 for ink, lighter or darker.
+    """Return how much each pixel differs from the background, in grey levels, above 0 for ink, lighter or darker.
 
-    The paper is a quadratic surface through the pixels that are not ink, so that a shadow or a lamp on one side of a
-    photograph does not count as ink.
+    The background is a quadratic surface through the pixels that are not ink, so that a shadow or a lamp on one side
+    of a photograph does not count as ink.
+
+    Args:
+        grey: uint8 ``(rows, columns)``.
+
+    Returns:
+        float64 ``(rows, columns)``.
     """
     values = grey.astype(np.float64)
-    rows, columns = (np.linspace(-1, 1, n) for n in values.shape)
-    y, x = (a.ravel() for a in np.meshgrid(rows, columns, indexing="ij"))
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
-    flat = values.ravel()
+    # Start from the median of the picture's edge
     edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-    residual = flat - np.median(edge)
-    smooth_sides = min(values.shape) >= 32  # a smaller picture has too few pixels of paper to fit a surface to
-    for _ in range(3 if smooth_sides else 0):
-        spread = max(np.median(np.abs(residual)) * 3, 8.0)
-        paper = np.abs(residual) < spread
-        if paper.sum() < flat.size // 4:
+    residual = values - np.median(edge)
+    # Fit the surface to what is close to it, again and again
+    for _ in range(MAX_FITS if min(values.shape) >= MIN_SURFACE_SIDE else 0):
+        distance = np.abs(residual)
+        is_background = distance < max(np.median(distance) * 3, 8.0) - ROUNDING
+        if is_background.sum() < values.size // 4:
             break
-        coefficients, *_ = np.linalg.lstsq(terms[paper], flat[paper], rcond=None)
-        residual = flat - terms @ coefficients
-    # Ink is what departs far from the paper: the third power weighs it more than any grain.
-    ink: NDArray[np.float64] = residual if (residual**3).sum() > 0 else -residual
-    return ink.reshape(values.shape)
+        residual = values - _fit_surface(values, is_background)
+    # Ink is what departs far from the background: the third power weighs it more than any noise
+    is_lighter = (residual * residual * residual).mean() > ROUNDING
+    ink: NDArray[np.float64] = residual if is_lighter else -residual
+    return ink
+
+
+def _fit_surface(values: NDArray[np.float64], is_background: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the quadratic surface in row and column that fits the background's pixels best (least squares).
+
+    It solves the normal equations, whose sums are matrix products of powers of row and column. For 400×400 pixels that
+    takes 1 ms; ``numpy.linalg.lstsq`` takes 36 ms. The equations are well conditioned, because rows and columns run
+    from -1 to 1. They have one solution, because a quarter of a picture's pixels never lies on one conic section.
+    """
+    row_powers, column_powers = (np.vander(np.linspace(-1, 1, n), 5, increasing=True) for n in values.shape)
+    # Sums over the background of row^i * column^j, alone and times the pixel's value
+    moments = row_powers.T @ is_background.astype(np.float64) @ column_powers
+    products = row_powers[:, :3].T @ (values * is_background) @ column_powers[:, :3]
+    matrix = moments[np.add.outer(ROW_POWERS, ROW_POWERS), np.add.outer(COLUMN_POWERS, COLUMN_POWERS)]
+    coefficients = np.zeros((3, 3))
+    coefficients[ROW_POWERS, COLUMN_POWERS] = np.linalg.solve(matrix, products[ROW_POWERS, COLUMN_POWERS])
+    surface: NDArray[np.float64] = row_powers[:, :3] @ coefficients @ column_powers[:, :3].T
+    return surface
 
 
 def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -145,7 +181,7 @@ def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _otsu_threshold(ink: NDArray[np.float64]) -> float:
-    """Return the level that best parts the values in two groups.
+    """Return the level that best splits the values in two groups.
 
     Source: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9 (1979).
     """
@@ -158,41 +194,44 @@ def _otsu_threshold(ink: NDArray[np.float64]) -> float:
     return float(edges[np.nan_to_num(between).argmax() + 1])
 
 
-def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask with the pixels around it, where strokes have their soft edges."""
-    framed = np.pad(mask, 1)
+    padded = np.pad(mask, 1)
     rows, columns = mask.shape
-    grown = np.zeros_like(mask)
+    dilated = np.zeros_like(mask)
     for dy in range(3):
         for dx in range(3):
-            grown |= framed[dy : dy + rows, dx : dx + columns]
-    return grown
+            dilated |= padded[dy : dy + rows, dx : dx + columns]
+    return dilated
 
 
-def _box_around(strength: NDArray[np.float64]) -> tuple[slice, slice]:
-    """Return rows and columns of the character, whose outermost strokes keep their soft edges and nothing more.
+def _bounding_box(strength: NDArray[np.float64]) -> tuple[slice, slice]:
+    """Return rows and columns of the character: the outermost strokes keep their soft edges, without a margin.
 
     A margin of a single pixel would take a tenth of the box from a picture of 20 pixels.
     """
-    seen = strength > min(SOFT_EDGE, strength.max() / 2)  # a faint blob is seen as well
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    is_visible = strength > min(SOFT_EDGE, strength.max() / 2)  # half the peak, so that a faint blob has a box as well
+    rows, columns = np.flatnonzero(is_visible.any(axis=1)), np.flatnonzero(is_visible.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def stroke_width(mask: NDArray[np.bool_]) -> float:
-    """Return the mean width of strokes, in pixels: twice the area by the length of the outline.
+    """Return the mean width of strokes, in pixels: twice the area divided by the length of the outline.
 
-    The outline is counted in sides of pixels, which makes it longer, in the mean over all directions, by 4/π.
+    The outline is counted in sides of pixels. Averaged over all directions, that count is 4/π times its length.
+
+    Args:
+        mask: bool ``(rows, columns)``, where there is ink; not empty.
     """
-    framed = np.pad(mask, 1)
-    sides = int((framed[1:] != framed[:-1]).sum() + (framed[:, 1:] != framed[:, :-1]).sum())
+    padded = np.pad(mask, 1)
+    sides = int((padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum())
     return 2 * float(mask.sum()) / (sides * np.pi / 4)
 
 
 def _usable_strokes(strength: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Make strokes thicker or thinner that would be out of the ordinary in the box, which their character fills.
+    """Thicken or thin strokes whose width would be unusual once their character fills the box.
 
-    Thicker strokes make the character larger, so that the box takes more; thinner ones leave it in its place.
+    Thickening makes the character larger, by the radius on each side. Thinning keeps its size.
     """
     longer_side, width = max(strength.shape), stroke_width(mask)
     if width < THINNEST / 20 * longer_side:
@@ -203,12 +242,12 @@ def _usable_strokes(strength: NDArray[np.float64], mask: NDArray[np.bool_]) -> N
 
 
 def _thickened(strength: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Grow strokes by so many pixels on each side, a pixel or less at a time."""
+    """Grow strokes by `radius` pixels on each side (grey dilation), a pixel or less at a time."""
     step_number = 0
     while radius > 0.05:  # of a pixel
-        framed = np.pad(strength, 1, mode="edge")
-        rows = np.maximum(np.maximum(framed[:-2], framed[1:-1]), framed[2:])
-        columns = np.maximum(np.maximum(framed[:, :-2], framed[:, 1:-1]), framed[:, 2:])[1:-1]
+        padded = np.pad(strength, 1, mode="edge")
+        rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+        columns = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])[1:-1]
         most = np.maximum(rows[:, 1:-1], columns)
         if step_number % 2:  # a cross and a square in turn make an octagon, which is nearly round
             most = np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
@@ -218,7 +257,7 @@ def _thickened(strength: NDArray[np.float64], radius: float) -> NDArray[np.float
 
 
 def _scaled(strength: NDArray[np.float64], box_side: int) -> NDArray[np.float64]:
-    """Scale so that the longer side is `box_side`; a hair line stays visible because the peak becomes 1 again."""
+    """Scale so that the longer side is `box_side`; the peak becomes 1 again, so that a hair line stays visible."""
     scale = box_side / max(strength.shape)
     size = (max(1, round(strength.shape[1] * scale)), max(1, round(strength.shape[0] * scale)))
     picture = Image.fromarray(strength.astype(np.float32))
@@ -228,9 +267,11 @@ def _scaled(strength: NDArray[np.float64], box_side: int) -> NDArray[np.float64]
 
 
 def _centred(strength: NDArray[np.float64], height: int, width: int) -> NDArray[np.uint8]:
+    """Put the centre of mass in the middle, as far as the character then stays inside."""
     row, column = _centre_of_mass(strength)
-    top = int(np.clip(round(height / 2 - row), 0, height - strength.shape[0]))
-    left = int(np.clip(round(width / 2 - column), 0, width - strength.shape[1]))
+    # Rounded to 6 digits first, so that halves are rounded alike however sums were computed
+    top = int(np.clip(round(round(height / 2 - row, 6)), 0, height - strength.shape[0]))
+    left = int(np.clip(round(round(width / 2 - column, 6)), 0, width - strength.shape[1]))
     framed = np.zeros((height, width), np.uint8)
     framed[top : top + strength.shape[0], left : left + strength.shape[1]] = np.rint(strength * 255)
     return framed

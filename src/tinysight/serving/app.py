@@ -154,12 +154,14 @@ def _answer_head_as_get(application: ASGIApp) -> ASGIApp:
 
 def page_routes() -> APIRouter:
     """Return the routes of the page's files, which are read once."""
+    # Read all files once
     folder = files("tinysight") / "page"
     contents = {
         file.name: (file.read_bytes(), media_type)
         for file in folder.iterdir()
         if (media_type := _media_type(file.name))
     }
+    # The routes look names up among them
     router = APIRouter(tags=["page"])
 
     @router.get(

@@ -184,6 +184,7 @@ def _add_server_routes(router: APIRouter, queue: BatchQueue) -> None:
 
 
 def _add_model_routes(router: APIRouter, classifier: Classifier, name: str, queue: BatchQueue) -> None:
+    # The model's description does not change while it is served
     shape = [-1, *classifier.framing.image_shape]
     metadata = {
         "name": name,
@@ -194,6 +195,7 @@ def _add_model_routes(router: APIRouter, classifier: Classifier, name: str, queu
     }
     errors = error_responses(400, 401, 403, 404, 421, 422)
 
+    # Each route exists with and without a version
     @router.get("/models/{model}", responses={200: {"model": ModelMetadata}, **errors})
     @router.get(
         "/models/{model}/versions/{version}",

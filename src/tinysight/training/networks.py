@@ -36,7 +36,7 @@ try:
         import keras
         from keras import layers
 except ImportError as error:
-    raise MissingExtraError("building a network", "train") from error
+    raise MissingExtraError("building a network", "train", needs_tensorflow=True) from error
 
 
 def sequential(

@@ -52,8 +52,6 @@ def compile_training(
     """
     optimizer = Adam(model.trainable_variables, settings, num_steps)
     num_classes = model.output_shape[-1]
-
-    momentum = settings.ema_momentum
     outlier_images = tf.constant([] if outliers is None else outliers)
     num_outliers = 0 if outliers is None else round(settings.batch_size * settings.outliers)
 
@@ -79,10 +77,8 @@ def compile_training(
                 loss += _virtual_adversarial_loss(forward, batch, settings.adversarial, seed)
             loss = tf.reduce_mean(loss)
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
-        # Moving average of the weights
         if averaged is not model:
-            for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
-                average.assign(momentum * average + (1 - momentum) * weight)
+            _update_average(averaged, model, settings.ema_momentum)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor) -> None:
@@ -95,6 +91,12 @@ def compile_training(
     return lambda chunk, order, seed: train_on(
         tf.constant(chunk.images), tf.constant(chunk.labels), tf.constant(order), tf.constant(seed, tf.int32)
     )
+
+
+def _update_average(averaged: keras.Model, model: keras.Model, momentum: float) -> None:
+    """Move the averaged weights a little towards the model's: an exponential moving average."""
+    for average, weight in zip(averaged.trainable_variables, model.trainable_variables, strict=True):
+        average.assign(momentum * average + (1 - momentum) * weight)
 
 
 def _augmentation_amount(step: tf.Tensor, num_steps: int) -> tf.Tensor:

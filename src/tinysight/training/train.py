@@ -3,9 +3,8 @@
 Training and validation images are both scored in inference mode after each epoch. Test images are never looked at.
 """
 
-from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -17,7 +16,7 @@ from ..classifier import Classifier
 from ..data.dataset import ImageSet, leading_bytes
 from ..data.splits import split_images
 from ..errors import TinysightError
-from ..onnx_file import FORMAT, build_graph
+from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .loader import ShuffledChunks
 from .networks import BUILDERS
@@ -133,23 +132,17 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         model: The network; dropout layers are left out.
         images: The images it was trained on.
         settings: The settings it was trained with.
-        entries: Further metadata.
+        entries: Further attributes of its `ModelMetadata`.
     """
     weights = model.get_weights()
     trained_on = np.concatenate([images.indices(split) for split in ("train", "validation")])
-    metadata = {
-        "tinysight_format": FORMAT,
-        "class_names": list(images.class_names),
-        "framing": asdict(images.framing),
-        "data": {"name": images.name, "sha256": images.data_hash},
-        "settings": asdict(settings),
-        **entries,
-    }
+    metadata = ModelMetadata(
+        images.class_names, images.framing, DataSource(images.name, images.data_hash), asdict(settings), **entries
+    )
     if len(trained_on) <= MAX_STORED_HASHES:
-        leading = leading_bytes(images.hashes[trained_on])
-        metadata["training_hashes"] = b64encode(leading.astype(">u4").tobytes()).decode()
+        metadata = replace(metadata, training_hashes=leading_bytes(images.hashes[trained_on]))
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
-    return Classifier(build_graph(images.framing.image_shape, dense_layers, metadata))
+    return Classifier(build_model(dense_layers, metadata))
 
 
 def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -169,17 +162,13 @@ def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: N
     return rejection_threshold(apply_temperature(probabilities, temperature))
 
 
-def measure_parity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> dict[str, float]:
-    """Compare ONNX Runtime's and Keras's probabilities of the same images, each ``(num_images, num_classes)``.
-
-    Returns:
-        The number of images, the largest difference of a probability, and how many predicted classes differ.
-    """
-    return {
-        "num_images": len(ours),
-        "max_difference": float(np.abs(ours - theirs).max()),
-        "num_other_classes": int((ours.argmax(axis=1) != theirs.argmax(axis=1)).sum()),
-    }
+def measure_parity(onnx: NDArray[np.float32], keras_model: NDArray[np.float32]) -> Parity:
+    """Compare ONNX Runtime's and Keras's probabilities of the same images, each ``(num_images, num_classes)``."""
+    return Parity(
+        num_images=len(onnx),
+        max_difference=float(np.abs(onnx - keras_model).max()),
+        num_other_classes=int((onnx.argmax(axis=1) != keras_model.argmax(axis=1)).sum()),
+    )
 
 
 def _fit(
@@ -196,6 +185,7 @@ def _fit(
     which is the average with batch normalization folded in. Without the one or the other they are the same object.
     `predict` returns the model's probabilities.
     """
+    # Networks
     averaged = _copy(model) if settings.batch_norm else model
     learner = _copy(averaged) if settings.ema_momentum else averaged
     # Rows: those that train, those that validate, and training rows that are scored
@@ -203,11 +193,7 @@ def _fit(
     rng = np.random.default_rng(settings.seed)
     sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
     chunks = ShuffledChunks(images, training_rows, settings.batch_size)
-    outliers = None
-    if settings.outliers:
-        num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
-        examples = images.images[np.sort(rng.choice(training_rows, num_examples, replace=False))]
-        outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
+    outliers = _outliers(images, training_rows, settings, rng)
     # Compiled programs
     num_steps = settings.epochs * chunks.num_chunks * chunks.steps
     train_on = compile_training(learner, averaged, settings, num_steps, outliers)
@@ -245,6 +231,17 @@ def _fit(
         if epoch < settings.epochs and should_stop and should_stop():
             return history, best, True
     return history, best, False
+
+
+def _outliers(
+    images: ImageSet, training_rows: NDArray[np.int64], settings: ResolvedSettings, rng: np.random.Generator
+) -> NDArray[np.uint8] | None:
+    """Draw the out-of-distribution images that the settings ask for."""
+    if not settings.outliers:
+        return None
+    num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
+    examples = images.images[np.sort(rng.choice(training_rows, num_examples, replace=False))]
+    return draw_outliers(examples, NUM_OUTLIERS, settings.seed)
 
 
 def _copy(model: keras.Model) -> keras.Model:

@@ -1,33 +1,33 @@
-// Puts the page together: drawing, pictures, answers, undo and keys; does not know who answers.
+// Puts the page together: drawing, pictures, predictions, undo and keys.
 
-import { Answers } from "./answers.js";
-import { Asking } from "./asking.js";
-import { decode, followPictures } from "./choosing.js";
-import { History } from "./history.js";
-import { drawingAsFile, paintPad } from "./painting.js";
-import { followPointer, KeyboardPen } from "./pointing.js";
+import { drawingAsPng, paintPad } from "./canvas.js";
+import { imageOf, listenForPictures } from "./picture_input.js";
+import { PredictionView } from "./prediction_view.js";
+import { LatestOnlyQueue } from "./request_queue.js";
+import { KeyboardPen, listenForPointer } from "./stroke_input.js";
+import { UndoHistory } from "./undo_history.js";
 
-const IDS = "pad canvas pen invitation undo clear choose file best sure note seen bars spoken trouble key name";
+const IDS = "pad canvas pen invitation undo clear choose file best confidence note input bars spoken error key name";
 
-// `classifier` answers: describe() → {class_names, framing, name}, and predict(file, top, signal) → prediction.
-export async function openPage(classifier) {
+// `classifier` has describe() → {class_names, framing, name}, and predict(file, top, signal) → prediction.
+export async function startApp(classifier) {
   const page = Object.fromEntries(IDS.split(" ").map((id) => [id, document.getElementById(id)]));
   page.main = document.getElementById("page");
   page.penTip = document.getElementById("pen-tip");
   page.keyForm = document.getElementById("key-form");
   const described = await describe(page, classifier);
-  new Drawing(page, classifier, new Answers(page, described));
+  new DrawingPage(page, classifier, new PredictionView(page, described));
   page.name.textContent = described.name ?? "";
 }
 
-const RETRY = 2000; // milliseconds until a service that did not answer is asked again
+const RETRY = 2000; // milliseconds until a service that did not answer is tried again
 
-// Asks until it is told what is served; for a key where one is needed.
+// Tries until the classifier is described; asks the user for a key if one is needed.
 async function describe(page, classifier) {
   for (;;) {
     try {
       const described = await classifier.describe();
-      page.trouble.textContent = "";
+      page.error.textContent = "";
       return described;
     } catch (error) {
       explain(page, error);
@@ -38,7 +38,7 @@ async function describe(page, classifier) {
 }
 
 function explain(page, error) {
-  page.trouble.textContent = error.message;
+  page.error.textContent = error.message;
   page.main.dataset.state = "error";
 }
 
@@ -57,14 +57,14 @@ function enteredKey(page, classifier) {
   });
 }
 
-class Drawing {
-  constructor(page, classifier, answers) {
-    Object.assign(this, { page, classifier, answers, history: new History(), isDown: false, version: 0 });
-    page.invitation.textContent = answers.invitation;
-    this.asking = new Asking(
+class DrawingPage {
+  constructor(page, classifier, view) {
+    Object.assign(this, { page, classifier, view, history: new UndoHistory(), isDown: false, version: 0 });
+    page.invitation.textContent = view.invitation;
+    this.queue = new LatestOnlyQueue(
       async ({ strokes, picture }, signal) =>
-        classifier.predict(picture?.file ?? (await drawingAsFile(strokes)), answers.top, signal),
-      (answer, request) => this.answer(answer, request),
+        classifier.predict(picture?.file ?? (await drawingAsPng(strokes)), view.top, signal),
+      (prediction, request) => this.show(prediction, request),
       (error) => this.fail(error),
     );
     const onStroke = {
@@ -72,9 +72,9 @@ class Drawing {
       grow: () => this.change(),
       end: () => this.endStroke(),
     };
-    followPointer(page.canvas, onStroke);
-    this.pen = new KeyboardPen(page.canvas, onStroke, (pen) => this.showPen(pen), (words) => answers.speak(words));
-    followPictures(page, (file) => this.take(file));
+    listenForPointer(page.canvas, onStroke);
+    this.pen = new KeyboardPen(page.canvas, onStroke, (pen) => this.showPen(pen), (words) => view.speak(words));
+    listenForPictures(page, (file) => this.take(file));
     page.undo.addEventListener("click", () => this.undo());
     page.clear.addEventListener("click", () => this.clear());
     document.addEventListener("keydown", (event) => this.press(event));
@@ -95,7 +95,7 @@ class Drawing {
 
   async take(file) {
     this.pen.lift();
-    this.history.addPicture({ file, image: await decode(file) });
+    this.history.addPicture({ file, image: await imageOf(file) });
     this.change();
   }
 
@@ -120,7 +120,7 @@ class Drawing {
     if (isUndo || isClear) event.preventDefault();
   }
 
-  // Paints and asks anew after anything has changed.
+  // Paints and requests a prediction after anything has changed.
   change() {
     this.version += 1;
     this.page.main.dataset.version = this.version;
@@ -130,36 +130,36 @@ class Drawing {
     this.page.clear.disabled = isEmpty;
     this.page.invitation.hidden = !isEmpty;
     if (isEmpty) {
-      this.asking.forget();
-      this.answers.showNothing();
+      this.queue.cancel();
+      this.view.showNothing();
       this.settle(this.version);
       return;
     }
     const strokes = this.history.strokes().map((points) => [...points]);
-    this.asking.about({ strokes, picture: this.history.picture(), isDown: this.isDown, version: this.version });
+    this.queue.push({ strokes, picture: this.history.picture(), isDown: this.isDown, version: this.version });
   }
 
   paint() {
     const picture = this.history.picture();
-    const isUnseen = picture !== null && picture.image === null;
+    const isUndecoded = picture !== null && picture.image === null;
     this.page.pad.classList.toggle("shows-picture", picture !== null);
     paintPad(this.page.canvas, this.history.strokes(), picture);
-    this.page.pad.dataset.unseen = isUnseen ? picture.file.name || "picture" : "";
+    this.page.pad.dataset.undecoded = isUndecoded ? picture.file.name || "picture" : "";
   }
 
-  answer(answer, request) {
-    this.answers.show(answer, request.picture !== null, request.isDown);
+  show(prediction, request) {
+    this.view.show(prediction, request.picture !== null, request.isDown);
     this.settle(request.version);
   }
 
-  // Tells which version of the drawing the page's answer is about.
+  // Notes which version of the drawing the shown prediction is about.
   settle(version) {
-    this.page.trouble.textContent = "";
+    this.page.error.textContent = "";
     this.page.main.dataset.answered = version;
   }
 
   async fail(error) {
-    this.answers.showNothing();
+    this.view.showNothing();
     explain(this.page, error);
     this.page.main.dataset.answered = this.version;
     if (!error.needsKey) return;

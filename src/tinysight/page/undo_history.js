@@ -1,14 +1,14 @@
-// Remembers what was drawn, chosen and cleared, so that it can be taken back; paints nothing.
+// Keeps what was drawn, chosen and cleared, so that it can be undone.
 //
-// A stroke is a list of [x, y] points, 0…1 of the pad's side. A picture is {file, image}; the image is null where the
+// A stroke is a list of [x, y] points, 0…1 of the pad's side. A picture is {file, image}; the image is null if the
 // browser cannot decode the file.
 
-export class History {
+export class UndoHistory {
   constructor() {
     this.steps = [];
   }
 
-  // A stroke drawn over a picture begins a new drawing.
+  // A stroke over a picture begins a new drawing.
   addStroke(points) {
     this.steps.push({ points, isFresh: this.picture() !== null });
   }
@@ -29,7 +29,7 @@ export class History {
     return this.steps.length > 0;
   }
 
-  // What is on the pad now: all since the last fresh start.
+  // Returns what is on the pad now: all steps since the last fresh start.
   visible() {
     const start = this.steps.findLastIndex((step) => step.isFresh);
     return this.steps.slice(Math.max(start, 0));

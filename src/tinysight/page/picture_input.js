@@ -1,6 +1,6 @@
-// Takes a picture that is chosen, pasted or dropped; does not know what is done with it.
+// Listens for a picture that is chosen, pasted or dropped.
 
-export function followPictures(page, onPicture) {
+export function listenForPictures(page, onPicture) {
   const take = (files) => {
     const picture = [...(files ?? [])].find((file) => file.type.startsWith("image/")) ?? files?.[0];
     if (picture) onPicture(picture);
@@ -31,7 +31,7 @@ export function followPictures(page, onPicture) {
   });
 }
 
-// Returns what a picture file shows, or null where the browser cannot decode it.
-export async function decode(file) {
+// Returns a picture file as an ImageBitmap to paint, or null if the browser cannot decode it.
+export async function imageOf(file) {
   return await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
 }

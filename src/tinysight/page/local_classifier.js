@@ -1,8 +1,8 @@
-// Answers with the network inside the page; sends nothing anywhere, and does not know how answers are shown.
+// Classifies pictures with the network inside the page.
 
 import { framePicture } from "./framing.js";
 import { Network } from "./network.js";
-import { readPicture } from "./pixels.js";
+import { readPicture } from "./decode.js";
 
 export class LocalClassifier {
   // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, name and layers.
@@ -15,7 +15,7 @@ export class LocalClassifier {
     return this.stored;
   }
 
-  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as the service does.
+  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as ServiceClient does.
   async predict(file, top = 1) {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);

@@ -1,6 +1,6 @@
-// Asks the service over HTTP what is in a picture; does not know how the picture was made or how answers are shown.
+// Classifies pictures with the service that the page comes from, over HTTP.
 
-export class Service {
+export class ServiceClient {
   constructor() {
     this.key = ""; // in memory only: gone with the page
   }
@@ -9,7 +9,7 @@ export class Service {
     return await (await this.send("classifier", {})).json();
   }
 
-  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, pixels being a Uint8Array.
+  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}; the pixels are a Uint8Array.
   async predict(picture, top, signal) {
     const options = { method: "POST", body: picture, signal };
     const response = await this.send(`predict?top=${top}&pixels=true`, options);
@@ -23,8 +23,8 @@ export class Service {
       throw error.name === "AbortError" ? error : new Error("The service does not answer; is it still running?");
     });
     if (response.ok) return response;
-    const said = await response.json().catch(() => ({}));
-    const message = said.error || `The service answered with status ${response.status}`;
+    const body = await response.json().catch(() => ({}));
+    const message = body.error || `The service answered with status ${response.status}`;
     throw Object.assign(new Error(message), { needsKey: response.status === 401 });
   }
 }

@@ -1,17 +1,17 @@
-// Shows what the classifier says, as words, bars and the pixels it saw; does not know where answers come from.
+// Shows a prediction as words, bars and the network's input.
 
-import { paintSeen } from "./painting.js";
+import { paintInput } from "./canvas.js";
 
-const ALL_SHOWN = 12; // so many classes are shown all, in their own order; of more the most probable
-const MOST_SHOWN = 8;
-const QUIET = 900; // milliseconds without a new answer before it is spoken
+const ALL_SHOWN = 12; // up to so many classes are all shown, in their own order
+const MOST_SHOWN = 8; // of more classes so many are shown, the most probable first
+const QUIET = 900; // milliseconds without a new prediction before it is announced
 
 function percent(share) {
-  if (share > 0.999) return "> 99.9 %"; // never quite sure
+  if (share > 0.999) return "> 99.9 %"; // no prediction is certain
   return `${(100 * share).toFixed(share < 0.0005 ? 0 : 1)} %`;
 }
 
-export class Answers {
+export class PredictionView {
   constructor(page, classifier) {
     this.page = page;
     this.classNames = classifier.class_names;
@@ -40,42 +40,45 @@ export class Answers {
     this.page.bars.style.setProperty("--class-width", `${Math.min(longest + 0.5, 13)}ch`);
   }
 
-  // `isUnfinished` while a stroke is drawn: what is not yet anything is not called nothing.
-  show(answer, isPicture, isUnfinished) {
+  // While a stroke is drawn (`isUnfinished`), a rejection is not shown.
+  show(prediction, isPicture, isUnfinished) {
     const { page } = this;
-    const isRejected = answer.is_rejected && !isUnfinished;
-    page.best.textContent = isRejected ? this.noneOfThese : answer.class_name;
-    page.sure.textContent = this.surety(answer, isRejected);
-    const isTelling = isPicture || (isRejected && !answer.note.startsWith("framed from")); // a drawing always is framed
-    page.note.textContent = isTelling ? answer.note : "";
-    paintSeen(page.seen, this.framing, answer.pixels);
-    page.seen.setAttribute("aria-label", `What the network sees, ${this.framing.width}×${this.framing.height} pixels`);
-    this.fillBars(answer, isRejected);
+    const isRejected = prediction.is_rejected && !isUnfinished;
+    page.best.textContent = isRejected ? this.noneOfThese : prediction.class_name;
+    page.confidence.textContent = this.confidence(prediction, isRejected);
+    const isAboutSize = prediction.note.startsWith("framed from"); // true of every drawing
+    const isNoteShown = isPicture || (isRejected && !isAboutSize);
+    page.note.textContent = isNoteShown ? prediction.note : "";
+    paintInput(page.input, this.framing, prediction.pixels);
+    const size = `${this.framing.width}×${this.framing.height}`;
+    page.input.setAttribute("aria-label", `What the network sees, ${size} pixels`);
+    this.fillBars(prediction, isRejected);
     Object.assign(page.main.dataset, {
-      state: answer.is_rejected ? (isUnfinished ? "unsure" : "rejected") : "answered",
-      className: answer.class_name,
-      probability: answer.probability,
-      rejected: answer.is_rejected,
+      state: prediction.is_rejected ? (isUnfinished ? "unsure" : "rejected") : "answered",
+      className: prediction.class_name,
+      probability: prediction.probability,
+      rejected: prediction.is_rejected,
     });
     page.best.classList.toggle("long", page.best.textContent.length > 3);
-    this.speak(isRejected ? this.noneOfThese : `${answer.class_name}, ${Math.round(100 * answer.probability)} percent`);
+    const spoken = `${prediction.class_name}, ${Math.round(100 * prediction.probability)} percent`;
+    this.speak(isRejected ? this.noneOfThese : spoken);
   }
 
-  surety(answer, isRejected) {
-    if (!isRejected) return `${percent(answer.probability)} sure`;
-    const isBlank = !answer.pixels.some((value) => value > 0);
-    return isBlank ? "" : `most like ${answer.class_name}, ${percent(answer.probability)}`;
+  confidence(prediction, isRejected) {
+    if (!isRejected) return `${percent(prediction.probability)} sure`;
+    const isBlank = !prediction.pixels.some((value) => value > 0);
+    return isBlank ? "" : `most like ${prediction.class_name}, ${percent(prediction.probability)}`;
   }
 
-  fillBars(answer, isRejected) {
-    const shares = new Map(answer.ranking.map((entry) => [entry.class_name, entry.probability]));
+  fillBars(prediction, isRejected) {
+    const shares = new Map(prediction.ranking.map((entry) => [entry.class_name, entry.probability]));
     const names = this.isFixed ? this.classNames : [...shares.keys()];
     names.forEach((name, place) => {
       const { row, name: label, bar, share } = this.bars[place];
       label.textContent = label.title = name;
       share.textContent = percent(shares.get(name) ?? 0);
       bar.style.setProperty("--share", shares.get(name) ?? 0);
-      row.classList.toggle("top", name === answer.class_name && !isRejected);
+      row.classList.toggle("top", name === prediction.class_name && !isRejected);
     });
   }
 
@@ -83,10 +86,10 @@ export class Answers {
     const { page } = this;
     page.best.textContent = "–";
     page.best.classList.remove("long");
-    page.sure.textContent = "Nothing drawn yet";
+    page.confidence.textContent = "Nothing drawn yet";
     page.note.textContent = "";
-    paintSeen(page.seen, this.framing, null);
-    page.seen.setAttribute("aria-label", "What the network sees: nothing yet");
+    paintInput(page.input, this.framing, null);
+    page.input.setAttribute("aria-label", "What the network sees: nothing yet");
     this.bars.forEach(({ row, name, bar, share }, place) => {
       name.textContent = this.isFixed ? this.classNames[place] : "";
       share.textContent = "";
@@ -98,7 +101,7 @@ export class Answers {
     clearTimeout(this.timer);
   }
 
-  // Speaks once answers have come to rest, so that a screen reader is not flooded while drawing.
+  // Announces words once predictions have settled, so that a screen reader is not flooded while drawing.
   speak(words) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => (this.page.spoken.textContent = words), QUIET);

@@ -1,6 +1,6 @@
-// Decodes a picture file by the browser, upright and without transparency; does not know classes or framings.
+// Decodes a picture file with the browser's decoder, upright and without transparency.
 //
-// What the browser does not decode itself follows Tinysight's pixels.py.
+// What follows decoding is as in Tinysight's decode.py. tests/page/test_port.py compares both.
 
 const MAX_SIDE = 4096; // pixels; a larger picture is scaled down first, since phones refuse larger canvases
 
@@ -24,8 +24,8 @@ export async function readPicture(file) {
 
 const luma = (red, green, blue) => (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16; // as Pillow's mode L
 
-// Lays a picture on white, or on black where what is visible is itself light and not all of it is opaque.
-function onBackground(rgba) {
+// Puts a picture with transparency on white, or on black if its visible part is light; returns red, green and blue.
+export function onBackground(rgba) {
   let [visible, light, hasHoles] = [0, 0, false];
   for (let i = 0; i < rgba.length; i += 4) {
     visible += rgba[i + 3];
@@ -43,7 +43,7 @@ function onBackground(rgba) {
   return data;
 }
 
-function isWithoutColour(data) {
+export function isWithoutColour(data) {
   for (let i = 0; i < data.length; i += 3) {
     if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
   }

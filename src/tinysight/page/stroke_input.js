@@ -1,12 +1,12 @@
-// Turns mouse, finger, pen and keyboard on the pad into strokes; paints and asks nothing.
+// Turns mouse, finger, pen and keyboard on the pad into strokes.
 
 const KEY_STEP = 1 / 28; // of the pad's side, for each press of an arrow key; with Shift a quarter of it
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const inside = (value) => Math.min(1, Math.max(0, value));
 
-// `onStroke.start(points)`, `onStroke.grow()` and `onStroke.end()` follow a stroke, whose points are added in place.
-export function followPointer(canvas, onStroke) {
+// `onStroke.start(points)`, `onStroke.grow()` and `onStroke.end()` are called during a stroke; `points` grows in place.
+export function listenForPointer(canvas, onStroke) {
   let pointer = null;
   let points = [];
   const place = (event) => {
@@ -35,10 +35,10 @@ export function followPointer(canvas, onStroke) {
   canvas.addEventListener("pointercancel", end);
 }
 
-// Moves a pen with the arrow keys; space puts it down and lifts it. `show(pen)` draws the pen, `tell(words)` speaks.
+// Moves a pen with the arrow keys; space puts it down and lifts it. `show(pen)` draws it, `speak(words)` announces it.
 export class KeyboardPen {
-  constructor(canvas, onStroke, show, tell) {
-    Object.assign(this, { onStroke, show, tell, x: 0.5, y: 0.25, points: null, isShown: false });
+  constructor(canvas, onStroke, show, speak) {
+    Object.assign(this, { onStroke, show, speak, x: 0.5, y: 0.25, points: null, isShown: false });
     canvas.addEventListener("keydown", (event) => this.press(event));
     canvas.addEventListener("blur", () => this.leave());
     canvas.addEventListener("pointerdown", () => this.leave());
@@ -60,11 +60,11 @@ export class KeyboardPen {
   toggle() {
     if (this.points) {
       this.lift();
-      this.tell("pen up");
+      this.speak("pen up");
     } else {
       this.points = [[this.x, this.y]];
       this.onStroke.start(this.points);
-      this.tell("pen down");
+      this.speak("pen down");
     }
   }
 
@@ -75,7 +75,7 @@ export class KeyboardPen {
     this.onStroke.grow();
   }
 
-  // Ends a stroke under way, as before something else changes the drawing.
+  // Ends a stroke under way; called before anything else changes the drawing.
   lift() {
     if (!this.points) return;
     this.points = null;

@@ -1,7 +1,7 @@
-// Paints strokes, pictures and what the network sees on canvases; does not know where they come from.
+// Paints strokes, pictures and the network's input on canvases.
 
 export const STROKE_SHARE = 1 / 14; // of the pad's side; a digit drawn to fill it then has strokes like MNIST's
-const SENT_SIDE = 280; // pixels of a drawing that is asked about: ten for each that a 28×28 network sees
+const SENT_SIDE = 280; // pixels of a drawing as it is sent: ten for each pixel of a 28×28 input
 
 // Paints strokes with round ends and joints, smoothed through the middles between their points.
 export function paintStrokes(context, side, strokes) {
@@ -19,7 +19,7 @@ export function paintStrokes(context, side, strokes) {
   }
 }
 
-// Paints the pad as it is seen, in device pixels, black on nothing: the style sheet turns it round in the dark.
+// Paints the pad in device pixels, black on transparent; the style sheet inverts it in dark mode.
 export function paintPad(canvas, strokes, picture) {
   const side = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
   if (canvas.width !== side) canvas.width = canvas.height = side;
@@ -35,7 +35,7 @@ export function paintPad(canvas, strokes, picture) {
 }
 
 // Returns a drawing as a PNG, black on white, the same from every screen.
-export function drawingAsFile(strokes) {
+export function drawingAsPng(strokes) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = SENT_SIDE;
   const context = canvas.getContext("2d");
@@ -45,8 +45,8 @@ export function drawingAsFile(strokes) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-// Shows the network's input pixel by pixel; without pixels it is black.
-export function paintSeen(canvas, framing, pixels) {
+// Paints the network's input pixel by pixel; without pixels it is black.
+export function paintInput(canvas, framing, pixels) {
   canvas.width = framing.width;
   canvas.height = framing.height;
   const picture = new ImageData(framing.width, framing.height);

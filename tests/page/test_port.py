@@ -1,0 +1,340 @@
+"""The page's scripts compute what Python computes: each ported function, on the same input, under Node.
+
+While Python frames pictures, the calls of the functions in `PORTED` are recorded. One Node process repeats them.
+"""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from tinysight import preprocessing
+from tinysight.html_page import PAGE
+from tinysight.preprocessing import components, decode, framing, ink
+from tinysight.preprocessing.decode import read_picture
+from tinysight.preprocessing.framing import Framing, frame_picture
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+# Python's name with an underscore before it or not; the script of the same name has it in camelCase
+PORTED = {
+    components: "find_character without_lines find_runs label_components",
+    ink: "frame_ink extract_ink _fit_surface _reduced _otsu_threshold _dilated _bounding_box stroke_width "
+    "_usable_strokes _thickened _scaled _centred",
+    framing: "frame_picture",
+}
+# What Python leaves to Pillow and NumPy, or does otherwise
+OTHERS = ["decode.onBackground", "ink.isFramed", "resize.reduce", "resize.resize", "statistics.percentile"]
+FLOAT_TOLERANCE = 1e-6  # of a grey level, or of a stroke's strength
+TYPES = {"Float64Array": "<f8", "Int32Array": "<i4", "Uint8Array": "u1", "Uint8ClampedArray": "u1"}
+
+
+@dataclasses.dataclass
+class Call:
+    """A call of a script's function, what it was given, and what Python returned."""
+
+    script: str
+    name: str
+    given: tuple
+    expected: object
+    about: str
+
+
+def module_name(module):
+    return module.__name__.rpartition(".")[2]
+
+
+def script_name(python_name):
+    first, *others = python_name.strip("_").split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+# Pictures
+
+
+def drawn(size, *lines, width=10, ink=0, background=255):
+    """Draw lines; points are in hundredths of the picture's sides."""
+    picture = Image.new("L", size, background)
+    for line in lines:
+        points = [(x * size[0] / 100, y * size[1] / 100) for x, y in line]
+        ImageDraw.Draw(picture).line(points, fill=ink, width=width, joint="curve")
+    return picture
+
+
+SEVEN = [(30, 25), (65, 25), (42, 80)]
+BAR, DASH = [(60, 15), (60, 85)], [(25, 50), (45, 50)]
+
+
+def synthetic_pictures():
+    """Yield name and picture, of all kinds that ink framing treats differently."""
+    rng = np.random.default_rng(0)
+    seven = np.asarray(drawn((90, 110), SEVEN, ink=20, background=250)).astype(float)
+    slope = np.add.outer(np.linspace(0, 60, 110), np.linspace(0, 80, 90))
+    for name, pixels in {
+        "shaded background": seven - slope,
+        "lamp in the middle": seven - 90 * ((np.mgrid[-1:1:110j, -1:1:90j] ** 2).sum(axis=0)) / 2,
+        "noise": seven * 0.5 + 60 + rng.normal(0, 10, seven.shape),
+        "noise alone": 128 + rng.normal(0, 12, seven.shape),
+        "random": rng.integers(0, 256, seven.shape),
+        "light on dark": 255 - seven,
+        "half the picture dark": np.where(np.arange(90) < 45, 30, 220) + 0 * seven,
+    }.items():
+        yield name, Image.fromarray(np.rint(pixels).clip(0, 255).astype(np.uint8))
+    for width in (1, 2, 4, 8, 16, 30):
+        yield f"stroke {width} pixels wide", drawn((100, 100), SEVEN, width=width)
+    ruled = [[(0, y), (100, y)] for y in range(4, 100, 12)]
+    yield "ruled lines", drawn((100, 120), SEVEN, *ruled, width=2)
+    yield (
+        "grid of grey lines",
+        Image.fromarray(
+            np.minimum(drawn((100, 100), *ruled, [(50, 0), (50, 100)], width=1, ink=190), drawn((100, 100), SEVEN))
+        ),
+    )
+    yield "border", drawn((100, 100), SEVEN, [(0, 0), (100, 0), (100, 100), (0, 100), (0, 0)], width=3)
+    yield "cut off at the edge", drawn((100, 100), SEVEN, [(0, 90), (12, 99)])
+    yield "all cut off", drawn((60, 60), [(0, 40), (100, 70)], [(0, 100), (20, 80)], width=6)
+    yield "specks", drawn((100, 100), SEVEN, [(5, 5), (7, 5)], [(90, 90), (91, 91)], width=2)
+    yield "loose dot close by", drawn((100, 100), [(50, 40), (50, 90)], [(50, 26), (51, 27)])
+    yield "several characters", drawn((200, 100), [(10, 20), (10, 80)], [(40, 20), (40, 80)], [(80, 20), (90, 80)])
+    yield (
+        "fat dash beside a thin bar",
+        Image.fromarray(np.minimum(drawn((100, 100), BAR, width=3), drawn((100, 100), DASH, width=24))),
+    )
+    yield "blank", Image.new("L", (80, 60), 255)
+    yield "black", Image.new("L", (40, 40), 0)
+    yield "nearly blank", drawn((80, 60), SEVEN, ink=247)
+    yield "few pixels of ink", drawn((80, 60), [(50, 50), (52, 50)], width=2)
+    yield "large", drawn((1_003, 641), SEVEN, width=40)
+    yield "wide", drawn((160, 12), [(10, 50), (90, 40)], width=2)
+    yield "colour", Image.fromarray(rng.integers(0, 256, (50, 40, 3), dtype=np.uint8))
+    yield "colour of the input's size", Image.fromarray(rng.integers(0, 256, (28, 28, 3), dtype=np.uint8))
+    for side in range(1, 33):
+        yield f"{side}×{side}", drawn((side, side), SEVEN, width=max(1, side // 8))
+        yield f"{side}×{33 - side}, random", Image.fromarray(rng.integers(0, 256, (33 - side, side), dtype=np.uint8))
+    yield "centred already", Image.fromarray(frame_picture(drawn((90, 90), SEVEN), Framing("ink")).pixels)
+    yield "of the input's size, not centred", drawn((28, 28), SEVEN, width=3)
+
+
+def pictures():
+    for path in sorted(path for path in EXAMPLES.rglob("*") if path.suffix in decode.SUFFIXES):
+        yield f"{path.parent.name}/{path.name}", read_picture(path)
+    yield from synthetic_pictures()
+
+
+def masks():
+    """Yield name and mask, of bars as far apart as characters just are or are not, and of random rectangles."""
+    for gap in (2, 3, 4):
+        mask = np.zeros((31, 40), bool)
+        mask[3:28, 5:9] = mask[3:28, 9 + gap : 13 + gap] = True
+        yield f"bars {gap} pixels apart", mask
+    for side in (9, 10, 11):
+        mask = np.zeros((40, 40), bool)
+        mask[:20, :15] = mask[25 : 25 + side, 30:33] = True
+        yield f"a component of {side} pixels beside a larger one that is cut off", mask
+    rng = np.random.default_rng(2)
+    for number in range(100):
+        mask = np.zeros(rng.integers(1, 40, 2), bool)
+        for _ in range(rng.integers(1, 9)):
+            (top, left), (height, width) = rng.integers(0, 40, 2), rng.integers(1, 40, 2) ** rng.integers(0, 2, 2)
+            mask[top : top + height, left : left + width] = True
+        yield f"random rectangles {number}", mask
+
+
+# Calls
+
+
+def record_calls(patch):
+    """Return the calls of ported functions while pictures are framed."""
+    calls, about = [], ""
+
+    def recording(function, script, name):
+        def recorded(*given):
+            result = function(*given)
+            calls.append(Call(script, name, given, result, about))
+            return result
+
+        return recorded
+
+    for module, names in PORTED.items():
+        for name in names.split():
+            replacement = recording(getattr(module, name), module_name(module), script_name(name))
+            for place in PORTED:
+                if hasattr(place, name):
+                    patch.setattr(place, name, replacement)
+    for about, picture in pictures():  # noqa: B007 `recorded` reads it
+        framing.frame_picture(picture, Framing("ink"))
+        framing.frame_picture(picture, Framing("whole", 24, 32, 3 if picture.mode == "RGB" else 1))
+    for method, height, width, channels in (("ink", 20, 24, 3), ("ink", 1, 1, 1), ("whole", 5, 70, 3)):
+        framing.frame_picture(drawn((70, 60), SEVEN), Framing(method, height, width, channels))
+    for about, mask in masks():  # noqa: B007
+        components.find_character(mask)
+    about = "faint strokes"
+    ink.place_strokes(np.diag([10, 3, 10, 0]).astype(np.uint8), 28, 28)
+    return calls
+
+
+def more_calls(images):
+    """Yield calls of what Python leaves to Pillow and NumPy, or does to many images at once."""
+    rng = np.random.default_rng(1)
+    names = ("BICUBIC", "BILINEAR", "FLOATS", "BYTES")
+    bicubic, bilinear, floats, as_bytes = ({"script": "resize", "name": name} for name in names)
+    for rows, columns, new_rows, new_columns in rng.integers(1, 60, (30, 4)).tolist():
+        size, about = (new_columns, new_rows), f"{rows}×{columns} to {new_rows}×{new_columns}"
+        reals = rng.random((rows, columns))
+        resized = Image.fromarray(reals.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+        given = (reals.astype(np.float32).astype(float), new_rows, new_columns, bicubic, floats)
+        yield Call("resize", "resize", given, np.asarray(resized).astype(float), about)
+        levels = rng.integers(0, 256, (rows, columns), dtype=np.uint8)
+        resized = np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BILINEAR))
+        yield Call("resize", "resize", (levels, new_rows, new_columns, bilinear, as_bytes), resized, about)
+        factor = 1 + new_rows % 7
+        reduced = np.asarray(Image.fromarray(levels).reduce(factor))
+        yield Call("resize", "reduce", (levels, factor), reduced, f"{rows}×{columns} by {factor}")
+        for percent in (50, 75, 97):
+            given = (flat(reals.ravel()), percent)
+            yield Call("statistics", "percentile", given, float(np.percentile(reals, percent)), about)
+    for about, image in images:
+        yield Call("ink", "isFramed", (image,), bool(ink.are_framed(image[None])[0]), about)
+    for low, high in ((0, 256), (0, 90), (170, 256)):
+        for alpha in (0, 100, 255):
+            rgba = rng.integers(low, high, (20, 30, 4), dtype=np.uint8)
+            rgba[:, :15, 3] = alpha
+            flattened = np.asarray(decode._on_background(Image.fromarray(rgba)).convert("RGB"))
+            yield Call("decode", "onBackground", (flat(rgba),), flattened, f"alpha {alpha}, levels {low} to {high}")
+
+
+def images_of(frame_ink_call):
+    """Return an image that is framed, and one that hardly ever is."""
+    given, framed = frame_ink_call.given[0], frame_ink_call.expected[0]
+    return framed, np.asarray(Image.fromarray(given).resize((28, 28)))
+
+
+def flat(array):
+    """Mark an array that the script takes as a plain one, rather than as a grid."""
+    return {"flat": array}
+
+
+# To Node and back
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    """Every call with what the script returned, and the constants of the scripts."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node on this machine; install it with: apt-get install nodejs")
+    folder = tmp_path_factory.mktemp("port")
+    for script in PAGE.iterdir():
+        if script.name.endswith(".js"):
+            (folder / script.name).write_text(script.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "package.json").write_text('{"type": "module"}')
+    with pytest.MonkeyPatch.context() as patch:
+        calls = record_calls(patch)
+    calls += more_calls([(call.about, image) for call in calls if call.name == "frameInk" for image in images_of(call)])
+    arrays = bytearray()
+    written = [{"script": call.script, "name": call.name, "given": to_script(call.given, arrays)} for call in calls]
+    scripts = sorted({call.script for call in calls})
+    (folder / "calls.json").write_text(json.dumps({"scripts": scripts, "calls": written}))
+    (folder / "arrays.bin").write_bytes(arrays)
+    command = [node, Path(__file__).with_name("call_port.mjs"), folder]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert finished.returncode == 0, finished.stderr
+    answer = json.loads((folder / "results.json").read_text())
+    data = (folder / "results.bin").read_bytes()
+    results = [from_script(result, data) for result in answer["results"]]
+    return list(zip(calls, results, strict=True)), answer["constants"]
+
+
+def to_script(value, arrays):
+    """Return a value for JSON; the bytes of arrays are added to `arrays`."""
+    if isinstance(value, tuple):
+        return [to_script(one, arrays) for one in value]
+    if isinstance(value, Image.Image):
+        data = described(np.asarray(value.convert("RGB")), "Uint8ClampedArray", arrays)
+        return {"width": value.width, "height": value.height, "data": data, "isGrey": value.mode == "L"}
+    if isinstance(value, Framing):
+        return dataclasses.asdict(value)
+    if isinstance(value, dict) and "flat" in value:
+        return described(value["flat"], "Float64Array" if value["flat"].dtype == float else "Uint8ClampedArray", arrays)
+    if isinstance(value, np.ndarray):
+        values = described(value, "Uint8Array" if value.dtype == bool else "Float64Array", arrays)
+        return {"rows": value.shape[0], "columns": value.shape[1], "values": values}
+    return value
+
+
+def described(array, kind, arrays):
+    offset = len(arrays)
+    arrays += np.ascontiguousarray(array, TYPES[kind]).tobytes()
+    return {"type": kind, "offset": offset, "length": array.size}
+
+
+def from_script(value, data):
+    """Return a result with its arrays in place; an object becomes a tuple of its values, a grid an array."""
+    if isinstance(value, list):
+        return [from_script(one, data) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "type" in value:
+        return np.frombuffer(data, TYPES[value["type"]], count=value["length"], offset=value["offset"])
+    parts = {key: from_script(one, data) for key, one in value.items()}
+    if set(parts) == {"rows", "columns", "values"}:
+        return parts["values"].reshape(parts["rows"], parts["columns"])
+    return tuple(parts.values())
+
+
+# Comparison
+
+
+def is_same(expected, result):
+    """Tell whether a script's result is Python's: grey levels within 1, real numbers closely, all else exactly."""
+    if isinstance(expected, np.ndarray):
+        if result.ndim == 2 and result.shape != expected.shape:
+            return False
+        tolerance = {"u": 1, "f": FLOAT_TOLERANCE}.get(expected.dtype.kind, 0)
+        distance = expected.astype(float) - result.reshape(expected.shape)
+        return bool((np.abs(distance) <= tolerance).all())
+    if isinstance(expected, float):
+        return abs(expected - result) <= FLOAT_TOLERANCE
+    if dataclasses.is_dataclass(expected):
+        expected = dataclasses.astuple(expected)
+    if isinstance(expected, tuple | list):
+        return len(expected) == len(result) and all(map(is_same, expected, result))
+    return type(expected) is type(result) and expected == result
+
+
+def as_the_script_returns_it(call):
+    if call.name == "findRuns":
+        return [list(run) for run in zip(*(part.tolist() for part in call.expected), strict=True)]
+    if call.name == "boundingBox":
+        return [end for one in call.expected for end in (int(one.start), int(one.stop))]
+    return call.expected
+
+
+FUNCTIONS = [f"{module_name(module)}.{script_name(name)}" for module in PORTED for name in PORTED[module].split()]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS + OTHERS)
+def test_a_script_returns_what_python_returns(port, function):
+    calls, _ = port
+    own = [(call, result) for call, result in calls if f"{call.script}.{call.name}" == function]
+    assert len(own) >= 9
+    assert not [call.about for call, result in own if not is_same(as_the_script_returns_it(call), result)]
+
+
+def test_the_pictures_reach_every_fault(port):
+    calls, _ = port
+    assert {call.expected.fault for call, _ in calls if call.name == "framePicture"} == {"", ink.BLANK, ink.SEVERAL}
+    assert {call.expected[1] for call, _ in calls if call.name == "findCharacter"} == {False, True}
+
+
+@pytest.mark.parametrize("module", PORTED)
+def test_scripts_have_the_constants_of_their_python_modules(port, module):
+    _, constants = port
+    names = [name for name in vars(module) if name.isupper() and not hasattr(preprocessing, name)]
+    assert names
+    own = {name: np.asarray(getattr(module, name)).tolist() for name in names}
+    assert constants[module_name(module)] == own
