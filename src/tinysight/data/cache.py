@@ -64,8 +64,8 @@ def entry_folder(key: str) -> Path:
 def building(key: str, shape: tuple[int, ...]) -> Iterator[Entry]:
     """Give a new folder for a set's files; when the block ends without an error, it becomes the set's folder.
 
-    Where the cache cannot be written, or its disk is full, the folder is a temporary one, removed when the process ends: the
-    images are decoded again in the next run.
+    Where the cache cannot be written, or its disk is full, the folder is a temporary one, removed when the process
+    ends: the images are decoded again in the next run.
 
     Args:
         key: The set's `fingerprint`; a folder that the cache has for it is replaced.
