@@ -46,17 +46,10 @@ class Prediction:
         """Return the prediction as what JSON can hold: the command line, the service and the page all write this.
 
         Returns:
-            source, class_name, probability (unrounded), ranking (a list of class_name and probability), is_rejected,
-            note.
+            The attributes by name, unrounded; ranking is a list of objects with class_name and probability.
         """
         ranking = [{"class_name": class_name, "probability": share} for class_name, share in self.ranking]
-        return {
-            "source": self.source,
-            **ranking[0],
-            "ranking": ranking,
-            "is_rejected": self.is_rejected,
-            "note": self.note,
-        }
+        return {**vars(self), "ranking": ranking}
 
 
 class Classifier:

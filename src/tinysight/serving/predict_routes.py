@@ -3,16 +3,16 @@
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..classifier import Classifier
+from ..classifier import Classifier, Prediction
 from ..preprocessing.framing import Framing
 from .batching import BatchQueue
 from .errors import JSON, error_responses
@@ -39,22 +39,25 @@ class RankedClass(BaseModel):
     probability: float
 
 
-class PicturePrediction(BaseModel):
-    """The prediction for one picture, with the same members as the command line's JSON."""
-
-    source: str = Field(description="The picture's place in the request: picture 1, picture 2, …")
-    class_name: str
-    probability: float
-    ranking: list[RankedClass]
-    is_rejected: bool = Field(description="Whether the picture probably shows none of the classes.")
-    note: str = Field(description="How the picture was framed, or why it is rejected.")
-    pixels: str | None = Field(None, description="The network's input if asked for: uint8, row by row, as base64.")
+# The members are the attributes of `Prediction`, as `Prediction.to_dict` writes them
+MEMBERS: dict[str, Any] = {attribute.name: (attribute.type, ...) for attribute in fields(Prediction)}
+MEMBERS["ranking"] = (list[RankedClass], ...)
+MEMBERS["pixels"] = (
+    str | None,
+    Field(None, description="The network's input if asked for: uint8, row by row, as base64."),
+)
+PicturePrediction = create_model(
+    "PicturePrediction",
+    __doc__="The prediction for one picture: source is its place in the request (picture 1, picture 2, …), is_rejected "
+    "tells whether it probably shows none of the classes, note how it was framed or why it is rejected.",
+    **MEMBERS,
+)
 
 
 class PredictResponse(BaseModel):
     """One prediction for each picture, in order."""
 
-    predictions: list[PicturePrediction]
+    predictions: list[PicturePrediction]  # type: ignore[valid-type]
 
 
 class PredictRequest(BaseModel):
