@@ -1,1 +1,1 @@
-"""Measurements against other ways to do the same; each prints ratios of what was measured in one run."""
+"""Benchmarks of Tinysight against other ways to do the same, as ratios within one run."""

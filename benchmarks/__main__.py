@@ -1,6 +1,6 @@
-"""Runs benchmarks and writes ``benchmarks/RESULTS.md``; needs MNIST's files in ``$TINYSIGHT_DATA/mnist``.
+"""Runs benchmarks and writes ``benchmarks/RESULTS.md``. Needs MNIST's files in ``$TINYSIGHT_DATA/mnist``.
 
-``python -m benchmarks`` runs the short ones, ``--full`` all, and a name or several only those.
+``python -m benchmarks`` runs the short benchmarks, ``--full`` runs all, and names run only those.
 """
 
 import argparse
@@ -15,17 +15,18 @@ LONG = ("growth", "accuracy", "serving-memory")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], metavar="NAME", help=", ".join([*SHORT, *LONG]))
-parser.add_argument("--full", action="store_true", help="the long ones too, and the time to 99.0 %%")
-parser.add_argument("--runs", type=int, default=3, help="runs of each program that is timed")
-parser.add_argument("--seeds", type=int, default=5, help="seeds of each recipe whose accuracy is measured")
-parser.add_argument("--peers", nargs="*", default=list(time_to_accuracy.PEERS), help="which of the peers")
-parser.add_argument("--rows", nargs="*", default=[], help="which rows of the accuracy table")
+parser.add_argument("--full", action="store_true", help="run the long benchmarks too, and measure the time to 99.0 %%")
+parser.add_argument("--runs", type=int, default=3, help="number of timed runs of each program")
+parser.add_argument("--seeds", type=int, default=5, help="number of seeds for each accuracy")
+parser.add_argument("--peers", nargs="*", default=list(time_to_accuracy.PEERS), help="other programs to time")
+parser.add_argument("--rows", nargs="*", default=[], help="rows of the accuracy table to measure")
 options = parser.parse_args()
 
 os.environ.setdefault("TINYSIGHT_DATA", str(Path("../shared/data").resolve()))
 if not (Path(os.environ["TINYSIGHT_DATA"]) / "mnist").is_dir():
     parser.error(
-        "MNIST is not there: set TINYSIGHT_DATA to a folder with mnist/train-images-idx3-ubyte.gz and the rest"
+        f"no folder mnist in {os.environ['TINYSIGHT_DATA']}; set TINYSIGHT_DATA to a folder that has MNIST's four "
+        "files, such as mnist/train-images-idx3-ubyte.gz"
     )
 measures = {
     "time": lambda before: [

@@ -1,4 +1,4 @@
-"""Test accuracy of each recipe over seeds, as ``tinysight train`` gives it; the test images are seen once a seed."""
+"""Test accuracy of each recipe over several seeds, as ``tinysight train`` measures it at the end of each training."""
 
 import statistics
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ ROWS = {
 
 
 def measure(seeds: int, only: list[str], before: dict) -> Iterator[dict]:
-    """Train each row's command with the seeds 0, 1, …; yield all rows after each, others as they were before."""
+    """Run each row's command with the seeds 0, 1, …. After each row, yield all rows, old ones included."""
     rows = dict(before.get("rows", {}))
     for name in only or ROWS:
         data, options = ROWS[name]

@@ -1,7 +1,7 @@
-"""Seconds and peak memory of ``tinysight train`` as the set grows: MNIST's images, each distorted anew, over and over.
+"""Seconds and peak memory of ``tinysight train`` as the number of training images grows.
 
-The set is written as IDX files; what is measured is the whole command with an empty cache, so that decoding, hashing,
-splitting, training, scoring and saving all count.
+The sets are copies of MNIST's images, each augmented differently, in IDX files. The whole command is measured with an
+empty cache. So decoding, hashing, splitting, training, scoring and saving all count.
 """
 
 import os
@@ -14,12 +14,12 @@ import numpy as np
 from . import processes
 
 SIZES = (60_000, 600_000, 6_000_000)
-EPOCHS = {60_000: 4, 600_000: 2, 6_000_000: 1}  # the last epoch's time counts; compilation is in the first's
-PIECE = 50_000
+EPOCHS = {60_000: 4, 600_000: 2, 6_000_000: 1}  # the last epoch is timed; the first one includes compilation
+CHUNK = 50_000  # images augmented at once
 
 
 def measure(sizes: tuple[int, ...] = SIZES) -> dict:
-    """Train on each size, the smallest before and after each other one: a machine's speed drifts within minutes."""
+    """Train on each size. The smallest size runs before and after each other one, because a machine's speed drifts."""
     smallest = sizes[0]
     rows = [_train(smallest)]
     for size in sizes[1:]:
@@ -32,7 +32,7 @@ def measure(sizes: tuple[int, ...] = SIZES) -> dict:
 def _train(size: int) -> dict:
     with tempfile.TemporaryDirectory(dir=os.environ.get("TINYSIGHT_BENCH_FOLDER")) as folder:
         _write_set(Path(folder) / "data", size)
-        os.sync()  # so that nothing of this is still on its way to the disk while training
+        os.sync()  # so that writing to the disk is over when training starts
         os.environ["TINYSIGHT_CACHE"] = str(Path(folder) / "cache")
         epochs = EPOCHS[size]
         options = ["--framing", "ink", "--batch-size", "256", "--epochs", str(epochs)]
@@ -52,12 +52,13 @@ def _train(size: int) -> dict:
 
 
 def _write_set(folder: Path, size: int) -> None:
-    """Write IDX files: `size` training images, MNIST's own test images."""
-    import tinysight.training.networks  # noqa: F401 - quiets TensorFlow
+    """Write IDX files with `size` training images and MNIST's own test images."""
+    import tinysight.training.networks  # noqa: F401 - keeps TensorFlow's messages off the terminal
     from tinysight.data.loading import load_images
 
     import tensorflow as tf  # isort: skip
     from tinysight.training.augmentation import augment  # isort: skip
+    from tinysight.training.random_streams import StepSeed  # isort: skip
     from tinysight.training.settings import AUGMENTATIONS  # isort: skip
 
     mnist = load_images("mnist")
@@ -68,22 +69,22 @@ def _write_set(folder: Path, size: int) -> None:
 
     @tf.function(jit_compile=True)
     def distort(images: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        distorted = augment(images, AUGMENTATIONS["characters"], [number, tf.constant(0)])
+        distorted = augment(images, AUGMENTATIONS["characters"], StepSeed(number, tf.constant(0)))
         return tf.cast(tf.round(distorted * 255), tf.uint8)
 
-    def pieces():
-        for number, start in enumerate(range(0, size, PIECE)):
-            rows = np.arange(start, min(start + PIECE, size)) % len(training)
-            padded = np.resize(rows, PIECE)
+    def chunks():
+        for number, start in enumerate(range(0, size, CHUNK)):
+            rows = np.arange(start, min(start + CHUNK, size)) % len(training)
+            padded = np.resize(rows, CHUNK)
             yield distort(tf.constant(training.images[padded]), tf.constant(number)).numpy()[: len(rows)]
 
-    _write_idx(folder / "train-images-idx3-ubyte", (size, 28, 28), pieces())
+    _write_idx(folder / "train-images-idx3-ubyte", (size, 28, 28), chunks())
     labels = training.labels[np.arange(size) % len(training)].astype(np.uint8)
     _write_idx(folder / "train-labels-idx1-ubyte", (size,), [labels])
 
 
-def _write_idx(path: Path, shape: tuple[int, ...], pieces) -> None:
+def _write_idx(path: Path, shape: tuple[int, ...], chunks) -> None:
     with path.open("wb") as file:
         file.write(struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape))
-        for piece in pieces:
-            file.write(piece.tobytes())
+        for chunk in chunks:
+            file.write(chunk.tobytes())

@@ -1,8 +1,8 @@
-"""Pictures per second of ``tinysight predict``, its time for one picture, and its memory as the pictures become more.
+"""Pictures per second of ``tinysight predict``, its time for one picture, and its memory for many.
 
-The 10,000 test images of MNIST lie in a folder as PNG files. The references only decode them, in as many processes, by
-`read_picture` (our own decoder, all checks included) or by Pillow alone; ``python -m benchmarks.prediction WAY FOLDER``
-is one of them. All take turns.
+The 10,000 test images of MNIST are PNG files in a folder. Two references only decode them, in as many processes: one
+with `read_picture` (Tinysight's decoder, all checks included), one with Pillow alone. All take turns.
+``python -m benchmarks.prediction WAY FOLDER`` runs one reference.
 """
 
 import os
@@ -21,7 +21,7 @@ TIMES_AS_MANY = 20  # folders in the long run: 200,000 pictures
 
 
 def measure(num_runs: int) -> dict:
-    """Time one picture, all, and both references, in turn; then measure memory."""
+    """Time one picture, all pictures and both references in turn; then measure memory."""
     with tempfile.TemporaryDirectory() as folder:
         num_pictures = _write_pictures(Path(folder))
         one = str(Path(folder) / "00000.png")
@@ -31,7 +31,7 @@ def measure(num_runs: int) -> dict:
             seconds["one picture"].append(processes.run([*_predict(), one]).seconds)
             finished = processes.run([*_predict(), folder])
             seconds["predict"].append(finished.seconds)
-            # The first lines come together, as one batch: what was predicted afterwards is that many fewer
+            # The first batch's lines come together, so only the pictures after it were predicted in the time measured
             first = finished.lines[0][0]
             later = sum(when > first + 0.005 for when, _ in finished.lines)
             working["predict"].append((finished.lines[-1][0] - first) * num_pictures / later)
@@ -63,7 +63,7 @@ def _write_pictures(folder: Path) -> int:
 
 
 def _peak_mib(folders: list[str]) -> dict[str, float]:
-    """Return the most memory that all processes had at one time, shared pages counted once, and the most of one."""
+    """Return the peak memory of all processes together, with shared pages counted once, and that of the largest one."""
     process = subprocess.Popen([*_predict(), *folders], stdout=subprocess.DEVNULL)
     together = one = 0.0
     while process.poll() is None:
@@ -84,12 +84,12 @@ def _share_mib(process_id: int) -> float:
     try:
         lines = Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended
         return 0.0
 
 
 def decode(way: str, folder: str) -> None:
-    """Decode all pictures in as many processes as there are cores; print when they begin and when they end."""
+    """Decode all pictures with one process for each core; print a line when they start and when they end."""
     paths = sorted(str(path) for path in Path(folder).iterdir())
     num_processes = len(os.sched_getaffinity(0))
     context = get_context("fork")
@@ -122,7 +122,10 @@ def _decode_share(way: str, paths: list[str], ready) -> None:
 
 
 def rates(result: dict) -> list[tuple[str, float, float, list[float], list[float]]]:
-    """Return of each way its pictures a second, whole and at work, and the ratios of ours to it, run by run."""
+    """Return for each way its name, its pictures per second, and Tinysight's rate as a share of it in each run.
+
+    Rate and shares come twice: for the whole process, and for the time after start-up.
+    """
     rows = []
     for name in ("predict", *WAYS):
         whole, working = result["seconds"][name], result["working_seconds"][name]

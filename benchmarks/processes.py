@@ -1,4 +1,4 @@
-"""Runs whole programs: in virtual environments of their own, with their time and peak memory; knows no benchmark."""
+"""Runs programs, if need be in virtual environments of their own, and measures their time and peak memory."""
 
 import importlib.metadata
 import json
@@ -17,7 +17,7 @@ ENVIRONMENTS = Path(".venv-bench")
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended well: its seconds, its peak of memory in MiB, the lines it printed and when it did."""
+    """A program that succeeded: its seconds, its peak memory in MiB, and the lines it printed, each with its time."""
 
     seconds: float
     peak_mib: float
@@ -25,7 +25,7 @@ class Finished:
 
 
 def run(command: list[str], **environment: str) -> Finished:
-    """Run a program to its end, with more in its environment; one that fails ends the benchmark."""
+    """Run a program to its end, with additional environment variables. If it fails, the benchmark ends."""
     with tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -43,7 +43,7 @@ def run(command: list[str], **environment: str) -> Finished:
 
 
 def train(data: str, *options: str, **environment: str) -> tuple[Finished, dict, list[dict]]:
-    """Run ``tinysight train``; return how it went, its evaluation, and its history."""
+    """Run ``tinysight train``; return its time and memory, its evaluation, and its history."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         finished = run([sys.executable, "-m", "tinysight", "train", data, "--out", str(out), *options], **environment)
@@ -53,7 +53,7 @@ def train(data: str, *options: str, **environment: str) -> tuple[Finished, dict,
 
 
 def environment(name: str, requirements: list[str]) -> str:
-    """Make a virtual environment where it is not there yet, and return its Python."""
+    """Create a virtual environment if it does not exist yet, and return its Python."""
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
@@ -64,7 +64,7 @@ def environment(name: str, requirements: list[str]) -> str:
 
 
 def versions_in(python: str, packages: list[str]) -> dict[str, str]:
-    """Return which versions of packages an environment holds."""
+    """Return the versions of packages in a virtual environment."""
     code = "import importlib.metadata as m, sys; print(*[m.version(p) for p in sys.argv[1:]])"
     names = [package.partition("==")[0] for package in packages]
     output = subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True).stdout
@@ -72,7 +72,7 @@ def versions_in(python: str, packages: list[str]) -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """Describe what all figures of a run depend on."""
+    """Return processor, versions and date, on which the figures of a run depend."""
     model = "unknown processor"
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Makes ``RESULTS.md`` and its plot out of what was measured; measures nothing."""
+"""Writes ``RESULTS.md`` and its plot from the figures that the benchmarks have stored."""
 
 import json
 import statistics
@@ -14,27 +14,27 @@ PLOT = FOLDER / "results" / "time.svg"
 NAMES = {
     "tinysight_first": "Tinysight, with an empty cache",
     "tinysight": "Tinysight",
-    "plain_keras": "Keras `fit`, as the tutorial",
-    "compiled_keras": "Keras `fit`, batch 256, `jit_compile`",
+    "plain_keras": "Keras `fit`, as in the tutorial",
+    "compiled_keras": "Keras `fit`, batch size 256, `jit_compile`",
     "scikit_learn": "scikit-learn `MLPClassifier`",
-    "pytorch": "PyTorch, as its tutorial",
-    "tuned_pytorch": "PyTorch, tuned by us (batch 256, one-cycle)",
+    "pytorch": "PyTorch, as in its tutorial",
+    "tuned_pytorch": "PyTorch, tuned by us (batch size 256, one-cycle)",
     "jax_optax": "JAX with Optax",
 }
 Result = dict[str, Any]
 
 
 def path_of(name: str) -> Path:
-    """Where a benchmark's figures are kept."""
+    """Return the path of a benchmark's figures."""
     return FOLDER / "results" / f"{name}.json"
 
 
 def write_page() -> None:
-    """Write the page from all that has been measured so far."""
+    """Write the page from all figures measured so far."""
     parts = [
-        "# Results\n\nWritten by `make bench` and `make bench-full`; every figure on this page was measured by them. "
-        "Machines are shared and drift: only ratios within one part mean much. In brackets: the smallest and the "
-        "largest of all runs.\n"
+        "# Results\n\n`make bench` and `make bench-full` measured every figure on this page, and wrote the page. The "
+        "machines are shared and their speed drifts, so compare ratios within one section only. The smallest and the "
+        "largest of all runs are in brackets.\n"
     ]
     writers = {
         "time": _time_parts,
@@ -50,7 +50,7 @@ def write_page() -> None:
         if path_of(name).exists():
             result = json.loads(path_of(name).read_text())
             parts.append(writer(result))
-            if name != "time":  # whose goals are measured on days of their own
+            if name != "time":  # each of its goals has its own date
                 parts.append(f"{_about(result)}\n")
     PAGE.write_text("\n".join(parts))
     if path_of("time").exists():
@@ -66,10 +66,11 @@ def _time_part(result: Result, goal: str) -> str:
     share = _percent(float(goal))
     command = " ".join(["tinysight train mnist", *result["options"]])
     lines = [
-        f"## Whole process to {share} of MNIST's test images\n",
-        f"`{command}`, from start to saved run, against programs that look at the test images after each epoch and "
-        f"stop the clock when they read {share}, or give up after 10 epochs; `python -m benchmarks time`.\n",
-        "| program | seconds | times Tinysight's | how it went |",
+        f"## Time to {share} of MNIST's test images\n",
+        f"Seconds of whole processes. Tinysight runs `{command}`, from start to saved run. The other programs score "
+        f"the test images after each epoch. They stop when {share} are classified correctly, or after 10 epochs. "
+        "Command: `python -m benchmarks time`.\n",
+        "| program | seconds | relative to Tinysight | test accuracy of each run |",
         "|---|---|---|---|",
     ]
     own = _seconds(result, "tinysight")
@@ -100,8 +101,9 @@ def _phases_part(result: Result) -> str:
     whole = sum(result["seconds"].values())
     rows = [f"| {name} | {spent:.2f} | {spent / whole:.0%} |" for name, spent in result["seconds"].items()]
     lines = [
-        "## Where the time goes\n",
-        "The phases of `tinysight train mnist`, median of several processes; `python -m benchmarks phases`.\n",
+        "## Phases of a training\n",
+        "Seconds of each phase of `tinysight train mnist`, median of several processes. Command: `python -m benchmarks "
+        "phases`.\n",
         "| phase | seconds | share |",
         "|---|---|---|",
         *rows,
@@ -112,48 +114,55 @@ def _phases_part(result: Result) -> str:
 def _throughput_part(result: Result) -> str:
     limit = [min(pair) for pair in zip(*(result["seconds"][f"products, {by}"] for by in ("NumPy", "XLA")), strict=True)]
     lines = [
-        "## Training against the limit of its matrix products\n",
-        f"Epochs of {result['images']:,} images at batch size {result['batch_size']}, in turn with the products alone "
-        "(the faster of NumPy's and XLA's); `python -m benchmarks throughput`.\n",
+        "## Training speed as a share of its matrix products' speed\n",
+        f"Epochs of {result['images']:,} images at batch size {result['batch_size']}, in turn with the network's "
+        "matrix products alone. The limit is NumPy's or XLA's products, whichever are faster. Command: `python -m "
+        "benchmarks throughput`.\n",
         "| what | images per second | share of the limit |",
         "|---|---|---|",
-        f"| products alone | {_rate(result['images'], limit)} | 100 % |",
+        f"| matrix products alone | {_rate(result['images'], limit)} | 100 % |",
     ]
     for name, shares in result["share_of_limit"].items():
         percent = _spread([share * 100 for share in shares], 0)
         lines.append(f"| {name} | {_rate(result['images'], result['seconds'][name])} | {percent} % |")
-    extra = "; ".join(f"{name}: {factor:.2f} times plain" for name, factor in result["augmented_to_plain"].items())
-    return "\n".join([*lines, f"\nAn epoch of {extra}.\n"])
+    extra = "; ".join(f"{name}: {factor:.2f}" for name, factor in result["augmented_to_plain"].items())
+    return "\n".join([*lines, f"\nTime of an epoch relative to fast. {extra[0].upper()}{extra[1:]}.\n"])
 
 
 def _prediction_part(result: Result) -> str:
-    whole = {"predict": "`tinysight predict`", "read_picture": "decoding by `read_picture`", "Pillow": "by Pillow"}
+    names = {
+        "predict": "`tinysight predict`",
+        "read_picture": "decoding only, `read_picture`",
+        "Pillow": "decoding only, Pillow",
+    }
     lines = [
         "## Predicting files\n",
-        f"{result['pictures']:,} test images of MNIST as PNG files, predicted by the classifier in the box, against as "
-        "many processes that only decode them, in turn; whole process, and from the first result on; `python -m "
-        "benchmarks prediction`.\n",
-        "| what | pictures per second | our share of it, % | after the start | our share of it, % |",
+        f"{result['pictures']:,} test images of MNIST as PNG files, predicted by the built-in classifier. For "
+        "comparison, as many processes only decode them. All take turns. The first two columns are of the whole "
+        "process, the others of the time after start-up. Command: `python -m benchmarks prediction`.\n",
+        "| what | pictures per second | `predict` relative to it, % | after start-up, per second "
+        "| `predict` relative to it, % |",
         "|---|---|---|---|---|",
     ]
     for name, rate, working_rate, *both in prediction.rates(result):
         figures = ["100" if name == "predict" else _spread([100 * share for share in row], 0) for row in both]
-        lines.append(f"| {whole[name]} | {rate:,.0f} | {figures[0]} | {working_rate:,.0f} | {figures[1]} |")
+        lines.append(f"| {names[name]} | {rate:,.0f} | {figures[0]} | {working_rate:,.0f} | {figures[1]} |")
     memory = "; ".join(
-        f"{int(count):,} pictures: {peak['together']:.0f} MiB, of which one process at most {peak['one']:.0f}"
+        f"{int(count):,} pictures: {peak['together']:.0f} MiB, of which the largest process {peak['one']:.0f}"
         for count, peak in result["peak_mib"].items()
     )
     lines.append(f"\nOne picture, whole process: {_spread(result['seconds']['one picture'], 2)} s.")
-    lines.append(f"\nPeak memory of all processes together, shared pages counted once: {memory}.\n")
+    lines.append(f"\nPeak memory of all processes together, with shared pages counted once. {memory}.\n")
     return "\n".join(lines)
 
 
 def _serving_part(result: Result) -> str:
     lines = [
         "## Requests per second of the service\n",
-        f"`wrk` with {result['connections']} connections posts MNIST's test images as PNG to `tinysight serve` and, in "
-        "turn, to a FastAPI route on the same server that only reads the body; `python -m benchmarks serving`.\n",
-        "| what | requests per second | share | median, ms | 99th percentile, ms | errors |",
+        f"`wrk` with {result['connections']} connections posts MNIST's test images as PNG. It loads `tinysight serve` "
+        "and, in turn, a FastAPI route on the same server that only reads the body. Command: `python -m benchmarks "
+        "serving`.\n",
+        "| what | requests per second | share of the bare route | median, ms | 99th percentile, ms | errors |",
         "|---|---|---|---|---|---|",
     ]
     shares = {"bare": "100 %", "service": f"{_spread([100 * ratio for ratio in result['ratios']], 0)} %"}
@@ -173,21 +182,21 @@ def _serving_memory_part(result: Result) -> str:
     largest = max(mib for _, mib in rows)
     return (
         "## Memory of the service\n\n"
-        f"Over {rows[-1][0]:,} requests, as above, with {result['errors']} errors: {first:.1f} MiB after the first "
-        f"{rows[0][0]:,}, {largest:.1f} MiB at most ({largest / first - 1:+.1%}), {rows[-1][1]:.1f} MiB at the end; "
-        "`python -m benchmarks serving-memory`.\n"
+        f"{rows[-1][0]:,} requests as above, with {result['errors']} errors. Resident memory: {first:.1f} MiB after "
+        f"the first {rows[0][0]:,} requests, {largest:.1f} MiB at most ({largest / first - 1:+.1%}), "
+        f"{rows[-1][1]:.1f} MiB at the end. Command: `python -m benchmarks serving-memory`.\n"
     )
 
 
 def _growth_part(result: Result) -> str:
     first = result["rows"][0]
     lines = [
-        "## Growth\n",
-        "The whole command on MNIST's images distorted over and over, with an empty cache; the time per image is that "
-        "of the last epoch, training and scoring, compared with the mean of the smallest set's before and after it; "
-        "`python -m benchmarks growth`.\n",
-        "| images | epochs | whole process, s | µs per image and epoch | times the smallest | peak memory, MiB "
-        "| above the first |",
+        "## Time and memory as the number of images grows\n",
+        "`tinysight train` with an empty cache, on copies of MNIST's images, each augmented differently. The time per "
+        "image is that of the last epoch, training and scoring. It is compared with the mean of the smallest set's "
+        "times before and after. Command: `python -m benchmarks growth`.\n",
+        "| images | epochs | whole process, s | µs per image and epoch | relative to the smallest set "
+        "| peak memory, MiB | above the first row, MiB |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
@@ -202,9 +211,11 @@ def _growth_part(result: Result) -> str:
 def _accuracy_part(result: Result) -> str:
     lines = [
         "## Accuracy on the test images\n",
-        "The network is always 784–512–10 with 1,022,490 weights; mean ± standard deviation over the seeds 0, 1, …; "
-        "everything was chosen on validation images; rows may be of different days and machines, the last of which "
-        "is named below; `python -m benchmarks accuracy`.\n",
+        "All have the same network, with 784–512–10 units and 1,022,490 weights. Accuracy is the mean ± standard "
+        "deviation over the seeds 0, 1, …. Settings were chosen on validation images, with one exception: "
+        "Fashion-MNIST's test images decided how many epochs `fast` has ([experiments](../docs/experiments.md)). Rows "
+        "may be of different days and machines; the last day and machine are below. Command: `python -m benchmarks "
+        "accuracy`.\n",
         "| what | command | epochs | seconds | accuracy | each seed |",
         "|---|---|---|---|---|---|",
     ]
@@ -251,7 +262,7 @@ def _plot(result: Result) -> None:
         bars = axes.barh(names, [medians[name] for name in order], color=colours)
         texts = [f"{medians[name]:.0f} s" + ("" if reached[name] else ", not reached") for name in order]
         axes.bar_label(bars, texts, padding=4)
-        axes.set_xlabel(f"seconds to {_percent(float(goal))} of the test images, whole process, median")
+        axes.set_xlabel(f"seconds of the whole process to {_percent(float(goal))} of the test images, median")
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.2)
     figure.savefig(PLOT, metadata={"Date": None})

@@ -1,6 +1,6 @@
 """Requests per second of ``tinysight serve`` and of a bare FastAPI route that only reads the body.
 
-Both are loaded in turn with ``wrk``. The long benchmark measures the service's memory over half a million requests.
+``wrk`` loads both in turn. The long benchmark measures the service's memory over half a million requests.
 """
 
 import gzip
@@ -104,7 +104,7 @@ def _load(address: str, script: Path, seconds: int) -> dict:
 def _write_script(folder: Path) -> Path:
     """Write the Lua script for ``wrk``, which posts MNIST's test images as PNG, one after the other."""
     if shutil.which("wrk") is None:
-        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+        raise SystemExit("the program wrk is not installed; on Debian: apt-get install wrk")
     packed = (Path(os.environ["TINYSIGHT_DATA"]) / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes()
     images = np.frombuffer(gzip.decompress(packed), np.uint8, offset=16).reshape(-1, 28, 28)[:NUM_PICTURES]
     bodies = []

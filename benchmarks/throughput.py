@@ -1,7 +1,7 @@
-"""Training images per second against the limit that matrix products set, measured in turn in one process.
+"""Training images per second as a share of the limit that matrix products set, measured in turn in one process.
 
-The limit: the eight matrix products that one step of the network takes, forward and backward, at the same batch size
-and with nothing else, the faster of NumPy's (OpenBLAS) and XLA's.
+One step of the network needs eight matrix products, forward and backward. The limit is the time of these products
+alone at the same batch size, with NumPy (OpenBLAS) or XLA, whichever is faster.
 """
 
 import statistics
@@ -23,7 +23,7 @@ WAYS = {
 
 
 def measure(num_runs: int) -> dict:
-    """Time an epoch of each way, and the products alone, in turn."""
+    """Time an epoch of each way and the matrix products alone, in turn."""
     images = split_images(load_images("mnist"))
     rows = images.indices("train")
     batch_size = TrainingSettings().resolved(len(rows)).batch_size
@@ -70,7 +70,7 @@ def _epoch(images, rows, settings):
     def run():
         for chunk, order in chunks.epoch(rng):
             train_on(chunk, order, 7)
-        model.trainable_variables[0].numpy()  # waits for the end
+        model.trainable_variables[0].numpy()  # waits until training has ended
 
     return run
 
@@ -83,7 +83,7 @@ def _operands(batch_size):
 
 
 def _products(t, matmul, transpose):
-    """One step's products: activations a, b, c of weights u, v, w, then the gradients of weights and activations."""
+    """Compute one step's products: first those of activations and weights, then those of both gradients."""
     forward = matmul(t["x"], t["u"]), matmul(t["a"], t["v"]), matmul(t["b"], t["w"])
     weights = matmul(transpose(t["x"]), t["a"]), matmul(transpose(t["a"]), t["b"]), matmul(transpose(t["b"]), t["c"])
     return (*forward, *weights, matmul(t["c"], transpose(t["w"])), matmul(t["b"], transpose(t["v"])))
@@ -108,7 +108,7 @@ def _products_in_xla(batch_size, steps):
     @tf.function(jit_compile=True)
     def program(operands):
         for step in tf.range(steps):
-            # so that no step's products can be another's
+            # different operands in each step, so that XLA cannot reuse products
             moved = {name: tensor + tf.cast(step, tf.float32) for name, tensor in operands.items() if name in "xabc"}
             for total, product in zip(sums, _products({**operands, **moved}, tf.matmul, tf.transpose), strict=True):
                 total.assign(product)

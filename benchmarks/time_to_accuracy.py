@@ -1,10 +1,11 @@
-"""Whole-process time until a share of MNIST's test images is read rightly: Tinysight against other ways.
+"""Time of a whole process until a share of MNIST's test images is classified correctly: Tinysight and other programs.
 
-Each peer is a program of its own in ``peers/``, in a virtual environment of its own, written as its documentation
-writes it; it may look at the test images after each epoch, and ends when its goals are reached. Tinysight's process is
-``tinysight train mnist``, from start to saved run; its schedule is fixed in advance, and it sees the test images once,
-at the end. It runs twice with a cache that was empty before: the first time it decodes the images and compiles its
-program, the second time it finds both. The programs take turns, so that a machine whose speed drifts is fair to all.
+Each other program (peer) is in ``peers/``, is written as in its library's documentation, and has a virtual environment
+of its own. It scores the test images after each epoch, and ends when its goals are reached.
+
+Tinysight's process is ``tinysight train mnist``, from start to saved run. Its schedule is fixed in advance, and it
+scores the test images once, at the end. It runs twice: first with an empty cache, so that it decodes the images and
+compiles its program; then with both in the cache. All programs take turns, because a machine's speed drifts.
 """
 
 import tempfile
@@ -20,15 +21,15 @@ PEERS = {
     "jax_optax": ["jax", "optax", "numpy"],
 }
 OPTIONS = {
-    0.98: ["--epochs", "2", "--learning-rate", "0.004"],  # chosen on validation images: see docs/experiments.md
-    0.99: ["--recipe", "accurate", "--epochs", "10"],  # the same
+    0.98: ["--epochs", "2", "--learning-rate", "0.004"],  # chosen on validation images, see docs/experiments.md
+    0.99: ["--recipe", "accurate", "--epochs", "10"],  # also chosen there
 }
 OWN = ("tinysight_first", "tinysight")
-MAX_EPOCHS = 10  # of a peer; then it has all but stopped learning
+MAX_EPOCHS = 10  # of a peer, whose accuracy hardly rises after that
 
 
 def measure(num_runs: int, goals: list[float], peers: list[str], before: dict) -> dict:
-    """Run every program `num_runs` times, in turn; goals not asked for stay as they were measured before."""
+    """Run every program `num_runs` times, in turn. Goals that are not in `goals` keep their earlier figures."""
     pythons = {peer: processes.environment(peer, PEERS[peer]) for peer in peers}
     runs: dict[float, dict[str, list[dict]]] = {goal: {name: [] for name in (*OWN, *peers)} for goal in goals}
     for seed in range(num_runs):

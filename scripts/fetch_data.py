@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from tinysight.data.downloads import NAMED_SETS, find_named_set
+from tinysight.data.downloads import find_named_set
+from tinysight.data.named_sets import NAMED_SETS
 
 
 def main() -> None:

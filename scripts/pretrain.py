@@ -1,7 +1,7 @@
-"""Trains the classifier that comes with the package, and writes its card; run by ``make pretrained``.
+"""Trains the built-in classifier and writes its model card; ``make pretrained`` runs it.
 
-Needs the folder ``$TINYSIGHT_DATA`` with ``mnist``, ``fashion-mnist``, ``strangers-digits`` and ``folders``; only MNIST's
-training images are trained on.
+Needs the folder ``$TINYSIGHT_DATA`` with ``mnist``, ``fashion-mnist``, ``strangers-digits`` and ``folders``. Only MNIST's
+training images are trained on. The other sets are for testing.
 """
 
 import csv
@@ -21,7 +21,7 @@ SETTINGS = TrainingSettings(recipe="robust", seed=0)
 
 
 def main() -> None:
-    training = train(load_images("mnist"), SETTINGS, on_epoch=_tell)
+    training = train(load_images("mnist"), SETTINGS, on_epoch=_print_epoch)
     test = training.images.subset("test")
     evaluation = evaluate(training.classifier, test)
     test_figures = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy)
@@ -31,47 +31,50 @@ def main() -> None:
     (FOLDER / "CARD.md").write_text(_card(classifier, test.images, evaluation.accuracy), encoding="utf-8")
 
 
-def _tell(epoch: EpochResult) -> None:
+def _print_epoch(epoch: EpochResult) -> None:
     print(f"epoch {epoch.epoch}: {epoch.validation_accuracy:.2%} of the validation images", flush=True)
 
 
 def _card(classifier: Classifier, test_images: np.ndarray, accuracy: float) -> str:
     digits = classifier.probabilities(test_images).max(axis=1)
     threshold = float(np.quantile(digits, 0.02))
-    rows = _strangers(classifier)
+    rows = _score_other_peoples_digits(classifier)
     right, total = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    others = {name: _rejected(classifier, images, threshold) for name, images in _others().items()}
+    others = {name: _rejected(classifier, images, threshold) for name, images in _out_of_distribution_images().items()}
     framed = int(are_framed(test_images).sum())
-    return f"""# The classifier of digits that comes with Tinysight
+    return f"""# The built-in classifier: one handwritten digit
 
-A dense network 784–512–10 for one handwritten digit, trained by `make pretrained` on the training images of MNIST
-(Y. LeCun, C. Cortes, C. J. C. Burges) with the recipe `{SETTINGS.recipe}`, seed {SETTINGS.seed}: shifted, turned, scaled, slanted and bent
-images, strokes of every thickness, noise, and drawn pictures of no class. Nothing else was trained on.
+A dense network with 784–512–10 units. `make pretrained` trains it on MNIST's training images (Y. LeCun, C. Cortes,
+C. J. C. Burges) with the recipe `{SETTINGS.recipe}`, seed {SETTINGS.seed}. Nothing else was trained on.
 
-| measured on | result |
+Augmentation shifts, rotates, scales, shears and distorts the images, makes strokes thicker or thinner, and adds noise.
+Synthetic out-of-distribution images are added to each step, with equal probabilities for all digits as their label.
+
+| measure | result |
 |---|---|
-| MNIST's test images | {accuracy:.2%} of {len(test_images):,} |
-| of these, framing leaves as they are | {framed:,} |
-| digits that strangers wrote, through framing | {right} of {total} |
-| rejected at the threshold stored in the file ({classifier.reject_below:.3f}): MNIST's test images | {np.mean(digits < classifier.reject_below):.1%} |
+| MNIST's test images classified correctly | {accuracy:.2%} of {len(test_images):,} |
+| MNIST's test images that framing leaves unchanged | {framed:,} |
+| digits by other people classified correctly, with framing | {right} of {total} |
+| MNIST's test images rejected at the threshold in the file ({classifier.reject_below:.3f}) | {np.mean(digits < classifier.reject_below):.1%} |
 
-Of what is no digit, rejected at the threshold that rejects 2 % of MNIST's test images ({threshold:.3f}):
+Out-of-distribution images rejected at a threshold that rejects 2 % of MNIST's test images ({threshold:.3f}):
 
-| what | rejected |
+| kind | rejected |
 |---|---|
 {"".join(f"| {name} | {share:.1%} of {number} |{chr(10)}" for name, (share, number) in others.items())}| all | {np.average([share for share, _ in others.values()], weights=[number for _, number in others.values()]):.1%} |
 
-Strangers' digits by hand (paint, canvas, tablet, phone; nobody's were trained on):
+Digits by other people (the test set `strangers-digits`), drawn by hand (paint program, canvas, tablet, phone). None was
+trained on:
 
-| whose | read rightly |
+| source | classified correctly |
 |---|---|
 {"".join(f"| {name} | {right} of {total} |{chr(10)}" for name, right, total in rows)}
-Limits: one digit on a more or less even background; no letters, no numbers of several digits, no printed house numbers.
-Letters that look like digits (O, l, S, Z) are taken for them.
+Limits: it reads one digit on a more or less even background. It reads no letters, no numbers of several digits and no
+printed house numbers. Letters that look like digits (O, l, S, Z) are classified as these digits.
 """
 
 
-def _strangers(classifier: Classifier) -> list[tuple[str, int, int]]:
+def _score_other_peoples_digits(classifier: Classifier) -> list[tuple[str, int, int]]:
     folder = DATA / "strangers-digits"
     table = list(csv.DictReader((folder / "index.csv").open(encoding="utf-8")))
     predictions = classifier.predict([folder / row["file"] for row in table])
@@ -79,21 +82,21 @@ def _strangers(classifier: Classifier) -> list[tuple[str, int, int]]:
     for row, prediction in zip(table, predictions, strict=True):
         rows.setdefault(row["repo"], []).append(prediction.class_name == row["label"])
         if prediction.class_name != row["label"]:
-            print(f"{row['file']}: taken for {prediction.class_name}, at {prediction.probability:.0%}")
+            print(f"{row['file']}: classified as {prediction.class_name}, probability {prediction.probability:.0%}")
     return [(name, sum(hits), len(hits)) for name, hits in rows.items()]
 
 
-def _others() -> dict[str, list[np.ndarray | Path]]:
-    """Pictures of no digit, 2,000 in all, drawn or taken from sets that were not trained on."""
+def _out_of_distribution_images() -> dict[str, list[np.ndarray | Path]]:
+    """Return 2,000 out-of-distribution images by kind: synthetic, or from sets that were not trained on."""
     rng = np.random.default_rng(1)
     fashion = load_images("fashion-mnist").subset("test").images
     letters = sorted((DATA / "folders" / "omniglot-small1").rglob("*.png"))
     return {
         "Fashion-MNIST": list(fashion[rng.choice(len(fashion), 500, replace=False)]),
         "Omniglot's letters": [letters[row] for row in rng.choice(len(letters), 500, replace=False)],
-        "even noise": [rng.integers(0, 256, (28, 28), dtype=np.uint8) for _ in range(250)],
+        "uniform noise": [rng.integers(0, 256, (28, 28), dtype=np.uint8) for _ in range(250)],
         "sparse noise": [((rng.random((64, 64)) < 0.05) * 255).astype(np.uint8) for _ in range(250)],
-        "blank, with grain": [
+        "blank, with noise": [
             rng.normal(rng.integers(20, 235), 3, (80, 80)).clip(0, 255).astype(np.uint8) for _ in range(250)
         ],
         "scribbles of straight lines": [_scribble(rng) for _ in range(250)],

@@ -21,8 +21,8 @@ from services import running
 from tinysight.classifier import Classifier
 from tinysight.cli.app import main
 from tinysight.data.dataset import leading_bytes
-from tinysight.data.downloads import NAMED_SETS
 from tinysight.data.loading import load_images
+from tinysight.data.named_sets import NAMED_SETS
 from tinysight.data.splits import split_images
 from tinysight.errors import MissingExtraError
 from tinysight.training.settings import TrainingSettings

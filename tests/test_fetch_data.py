@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysight.data.downloads import NAMED_SETS
+from tinysight.data.named_sets import NAMED_SETS
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "fetch_data.py"
 CONTENT = b"what a set's file holds"

@@ -1,4 +1,4 @@
-"""The tutorial's program with two arguments more: Tinysight's batch size, and compilation by XLA."""
+"""The tutorial's Keras program with two more arguments: Tinysight's batch size, and compilation by XLA."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""JAX as its tutorials train: one compiled step on 128 images, with Optax's Adam."""
+"""JAX as in its tutorials: one compiled step on 128 images, with Optax's Adam."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What every peer shares: reads MNIST's gzip files, says when a goal is reached, and ends when the last one is."""
+"""Shared by all peers: reads MNIST's gzip files, and trains until the last goal is reached."""
 
 import gzip
 import os

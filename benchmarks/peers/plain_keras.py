@@ -1,4 +1,4 @@
-"""The tutorial's program: Keras, `fit` with its defaults."""
+"""The tutorial's Keras program: `fit` with its defaults."""
 
 import os
 

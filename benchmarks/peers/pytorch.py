@@ -1,4 +1,4 @@
-"""PyTorch as its "Learn the Basics" tutorial trains: a DataLoader of 64 images a step, with Adam for its SGD."""
+"""PyTorch as in its tutorial "Learn the Basics", with Adam instead of SGD: a DataLoader with batches of 64 images."""
 
 import mnist
 import torch

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier with its defaults but for the widths; `partial_fit` is one epoch of its Adam."""
+"""scikit-learn's MLPClassifier with its defaults, except for the layer widths; one `partial_fit` is one epoch."""
 
 import mnist
 import numpy as np

@@ -1,4 +1,4 @@
-"""Tinysight: labelled images in, a small classifier that you can trust and ship out.
+"""Tinysight trains, measures and serves small image classifiers.
 
 The public names below are loaded when first used, so that ``import tinysight`` stays light.
 """

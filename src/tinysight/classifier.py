@@ -1,4 +1,4 @@
-"""Classifier: one ONNX file that says what a picture shows."""
+"""Classifier: a trained network, stored as one ONNX file, that predicts the class of pictures."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence

@@ -8,7 +8,7 @@
     │   ├── PictureError    one picture cannot be read
     │   └── DownloadError   a named set could not be fetched
     ├── ModelFileError      a classifier file cannot be used
-    ├── OutputError         results cannot be written where asked
+    ├── OutputError         results cannot be written to the given path
     ├── ServiceError        the service cannot be started
     └── MissingExtraError   an optional part of Tinysight is not installed
 
@@ -41,15 +41,15 @@ class DownloadError(DataError):
 
 
 class ModelFileError(TinysightError, ValueError):
-    """A classifier file is missing, damaged, or not one of ours."""
+    """A classifier file is missing, damaged, or not written by Tinysight."""
 
 
 class OutputError(TinysightError, OSError):
-    """Results cannot be written where they were asked for."""
+    """Results cannot be written to the given path."""
 
 
 class ServiceError(TinysightError, OSError):
-    """The service cannot be started where it was asked for."""
+    """The service cannot be started on the given address."""
 
 
 class MissingExtraError(TinysightError, ImportError):

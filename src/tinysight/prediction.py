@@ -1,6 +1,6 @@
 """Prediction of files, folders, patterns and archives, in order, on all cores.
 
-A few pictures for each core are in memory at a time, however many there are.
+At most four batches of 128 pictures for each process are under way at a time, however many pictures there are.
 """
 
 import glob

@@ -1,8 +1,7 @@
 """Runs tasks in several processes, and yields the results in order.
 
-This is hand-written because of what `concurrent.futures.ProcessPoolExecutor` does when the parent is killed with
-SIGKILL: measured, both of its children lived on; these end. It is also slower: 163 instead of 84 ms for 2,000 trivial
-tasks.
+It replaces `concurrent.futures.ProcessPoolExecutor`, whose child processes stay alive when the parent is killed with
+SIGKILL (measured: both of two). These children end. It is also faster: 84 instead of 163 ms for 2,000 trivial tasks.
 """
 
 import signal

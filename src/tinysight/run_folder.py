@@ -1,4 +1,4 @@
-"""Writes a run's folder, everything that a training leaves on disk, completely or not at all.
+"""Writes a run's folder, the results of a training; all files are complete before the first is moved there.
 
 It holds ``model.onnx`` (the classifier), ``model.keras`` (the same network for Keras), ``settings.json``,
 ``splits.csv``, ``history.csv``, ``evaluation.json`` and ``report.html``.

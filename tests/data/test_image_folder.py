@@ -30,7 +30,7 @@ def test_a_folder_beside_train_and_test_is_no_class(class_folders, tmp_path):
     (tmp_path / "set" / "plots" / "curve.png").write_bytes(b"x")
     files, skipped = list_picture_files(tmp_path / "set")
     assert {file.class_name for file in files} == {"dark", "light"}
-    assert any("plots" in line and "passed over" in line for line in skipped)
+    assert any("plots" in line and "skipped" in line for line in skipped)
 
 
 def test_a_class_may_be_called_train(class_folders):
@@ -54,7 +54,7 @@ def test_a_loose_picture_beside_the_classes_of_a_split_is_noted(class_folders, t
     (tmp_path / "set" / "test" / "dark" / "0.png").rename(tmp_path / "set" / "train" / "preview.png")
     files, skipped = list_picture_files(tmp_path / "set")
     assert {(file.class_name, file.split) for file in files} == {("light", "train"), ("dark", "test")}
-    assert skipped == [f"{tmp_path / 'set' / 'train'}: 1 file(s) in no class folder passed over"]
+    assert skipped == [f"{tmp_path / 'set' / 'train'}: 1 file(s) in no class folder skipped"]
 
 
 def test_accents_may_be_written_in_two_ways(class_folders, tmp_path):

@@ -22,7 +22,7 @@ from .train import summary, train
 
 app = typer.Typer(
     name="tinysight",
-    help="Labelled images in, a small classifier that you can trust and ship out, on the CPU you have.",
+    help="Train a small image classifier on your CPU, measure it, and ship it as one file.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -57,7 +57,7 @@ def main(was_interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
 
 
 def _explain(error: Exception) -> int:
-    """Print an error as one line, and return the exit status that goes with it."""
+    """Print an error as one line, and return its exit status."""
     if isinstance(error, typer.TyperException):  # wrong usage, found in parsing
         if message := error.format_message():  # without any arguments Typer has printed the help
             console.print_error(message)
@@ -90,7 +90,7 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    """Labelled images in, a small classifier that you can trust and ship out, on the CPU you have."""
+    """Train a small image classifier on your CPU, measure it, and ship it as one file."""
 
 
 for command in (train, evaluate, predict, export, serve, summary):

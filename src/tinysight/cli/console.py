@@ -1,6 +1,6 @@
 """Output on the terminal: tables, progress bars, and predictions as table, JSON or CSV.
 
-`prediction_lines` also runs in the processes that predict. They send finished text; the first process only prints it.
+`prediction_lines` also runs in the processes that predict. They send finished text; the parent process only prints it.
 """
 
 import contextlib

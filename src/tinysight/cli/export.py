@@ -20,9 +20,7 @@ def export(
             show_default="the built-in digit classifier",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="the classifier's name and .html")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write.", show_default="the file's name with .html")] = None,
     output_format: Annotated[
         str,
         typer.Option(
@@ -31,10 +29,12 @@ def export(
     ] = "page",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a classifier as one file that runs elsewhere.
+    """Write a classifier as one HTML page that runs in a browser.
 
-    A page needs no server and no network connection. It can be opened from a disk or put on any web host. People draw
-    or choose a picture, and the classifier inside the page predicts its class. No picture leaves the browser.
+    The page needs no server and no network connection.
+    It can be opened from a disk or put on any web host.
+    People draw or choose a picture, and the page predicts its class.
+    No picture leaves the browser.
     """
     check_choice("format", output_format, EXPORT_FORMATS)
     path = out or Path(f"{classifier.stem if classifier else 'digits'}.html")

@@ -39,7 +39,7 @@ def predict(
 ) -> int:
     """Predict the class of pictures.
 
-    Pictures may have any size and colour: they are preprocessed as the classifier's training pictures were.
+    Pictures may have any size and colour. They are framed as the training pictures were.
     """
     # Options, classifier and names
     check_choice("format", output_format, console.PREDICTION_FORMATS)
@@ -80,8 +80,8 @@ def evaluate(
 ) -> int:
     """Evaluate a classifier on images that it was not trained on.
 
-    These are the test images of DATA. If DATA has none, they are those that training kept for testing. If the
-    classifier was trained on other data, they are all images of DATA. Images that it was trained on are left out.
+    The test images of DATA are used, or all its images if it has no test images.
+    Images that the classifier was trained on are left out.
     """
     from ..classifier import Classifier
     from ..data.loading import load_images

@@ -60,8 +60,10 @@ def train(
 ) -> int:
     """Train a classifier on labelled images.
 
-    DATA is a named set (digits comes with scikit-learn, others are downloaded once), a folder with IDX files, an .npz
-    with x_train and y_train, or a folder with one folder of pictures for each class.
+    DATA is the name of an image set, or a path:
+    a folder with one folder of pictures for each class, a folder with IDX files,
+    or an .npz file with x_train and y_train.
+    digits comes with scikit-learn; the other sets are downloaded once.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_size(image_size)

@@ -64,15 +64,15 @@ def entry_folder(key: str) -> Path:
 def building(key: str, shape: tuple[int, ...]) -> Iterator[Entry]:
     """Give a new folder for a set's files; when the block ends without an error, it becomes the set's folder.
 
-    Where the cache cannot be written, or lacks room, the folder is a temporary one, removed when the process ends: the
-    images are decoded again in the next run.
+    Where the cache cannot be written, or its disk is full, the folder is a temporary one, removed when the process
+    ends: the images are decoded again in the next run.
 
     Args:
         key: The set's `fingerprint`; a folder that the cache has for it is replaced.
         shape: ``(num_images, height, width)`` or ``(num_images, height, width, 3)``, the largest that may be needed.
 
     Raises:
-        OSError: There is no room for a temporary folder either.
+        OSError: The disk for temporary folders is full too.
     """
     final = entry_folder(key)
     entry = Entry(_new_folder(final, prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE))
@@ -90,12 +90,12 @@ def _new_folder(final: Path, num_bytes: int) -> Path:
     """Make a folder beside `final`, or else a temporary one, in which the images' file has `num_bytes`."""
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        return _with_room(Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent)), num_bytes)
+        return _with_full_size(Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent)), num_bytes)
     except OSError:
-        return _with_room(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
+        return _with_full_size(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
 
 
-def _with_room(folder: Path, num_bytes: int) -> Path:
+def _with_full_size(folder: Path, num_bytes: int) -> Path:
     """Allocate the images' file in a folder; if that fails, remove the folder."""
     try:
         with (folder / IMAGES_FILE).open("wb") as file:
@@ -125,7 +125,7 @@ def writable_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def finish_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Give back the room that the images' file does not need, and open it read-only."""
+    """Truncate the images' file to the size that it needs, and open it read-only."""
     os.truncate(folder / IMAGES_FILE, prod(shape))
     return open_images(folder, shape)
 
@@ -139,14 +139,14 @@ def create_array(file: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Map an empty file as a uint8 array, to be filled row by row.
 
     Raises:
-        OSError: The disk has no room for it.
+        OSError: The disk is full.
     """
     _allocate(file, prod(shape))
     return np.memmap(file, np.uint8, "w+", shape=shape)  # type: ignore[call-overload, no-any-return]
 
 
 def _allocate(file: BinaryIO, num_bytes: int) -> None:
-    """Give an empty file its full size on the disk; raises `OSError` if there is no room.
+    """Give an empty file its full size on the disk; raises `OSError` if the disk is full.
 
     A mapped file that finds the disk full while it is written kills the process.
     """

@@ -43,13 +43,13 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
     """
     # Find the class folders of each split
     loose_files, folders = _entries(folder)
-    skipped = [f"{folder}: {len(loose_files)} file(s) in no class folder passed over"] if loose_files else []
+    skipped = [f"{folder}: {len(loose_files)} file(s) in no class folder skipped"] if loose_files else []
     split_folders = [top for top in folders if _is_split_folder(top)]
     if any(SPLIT_FOLDERS[top.name.lower()] == "train" for top in split_folders):
         first = split_folders[0].name
-        skipped += [f"{top}: passed over, since it is beside {first}" for top in folders if top not in split_folders]
+        skipped += [f"{top}: skipped, since it is beside {first}" for top in folders if top not in split_folders]
         num_loose = {top: len(_entries(top)[0]) for top in split_folders}
-        skipped += [f"{top}: {n} file(s) in no class folder passed over" for top, n in num_loose.items() if n]
+        skipped += [f"{top}: {n} file(s) in no class folder skipped" for top, n in num_loose.items() if n]
         splits = [(SPLIT_FOLDERS[top.name.lower()], _entries(top)[1]) for top in split_folders]
     else:
         splits = [("all", folders)]
@@ -63,7 +63,7 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
             if not pictures:
                 skipped.append(f"{class_folder}: no pictures in it; not a class")
             elif len(below) > len(pictures):
-                skipped.append(f"{class_folder}: {len(below) - len(pictures)} file(s) that are no pictures passed over")
+                skipped.append(f"{class_folder}: {len(below) - len(pictures)} file(s) that are no pictures skipped")
             class_name = unicodedata.normalize("NFC", class_folder.name)  # macOS writes accents apart
             files += [PictureFile(path, class_name, split) for path in pictures]
     return files, skipped

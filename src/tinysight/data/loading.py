@@ -1,4 +1,4 @@
-"""Makes an `ImageSet` of a name or a path, by way of the cache.
+"""Loads an `ImageSet` by name or path, from the cache if it is there.
 
 Whatever the source, its images are decoded and framed once, into a memory-mapped uint8 array in the cache.
 """

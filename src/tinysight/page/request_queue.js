@@ -1,4 +1,4 @@
-// Sends one request at a time, and while one is under way keeps only the newest of those that follow.
+// Sends one request at a time; of those that arrive meanwhile, only the newest is kept.
 
 const PAUSE = 60; // milliseconds between the starts of two requests, at least
 const BUSY_SHARE = 0.5; // of the time may be spent on requests: drawing stays smooth even if they are computed here

@@ -1,8 +1,8 @@
 """Keeps XLA's compiled programs on disk between runs.
 
 There is a folder for each kind of processor and version of TensorFlow. TensorFlow executes whatever it finds there, so
-only entries whose checksum was stored after a successful training are kept. TensorFlow fails where an entry cannot be
-read or written, so nothing is kept where there is little room.
+only entries whose checksum was stored after a successful training are kept. TensorFlow fails if it cannot
+read or write an entry, so nothing is kept if the disk is nearly full.
 """
 
 import json
@@ -29,8 +29,8 @@ CPU_INFO_LINES = ("model name", "flags", "CPU ", "Features")  # that describe th
 def keep_compiled_programs() -> Iterator[None]:
     """Have TensorFlow keep the programs that it compiles in the body of ``with``; it must not be imported yet.
 
-    They are used again if the body ends without an exception. Nothing is kept on systems other than Linux, where
-    ``TF_XLA_FLAGS`` is set already, and where the cache cannot be used.
+    They are used again if the body ends without an exception. Nothing is kept if the system is not
+    Linux, if ``TF_XLA_FLAGS`` is set already, or if the cache cannot be used.
     """
     folder = None
     if "TF_XLA_FLAGS" not in os.environ and "tensorflow" not in sys.modules:

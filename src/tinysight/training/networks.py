@@ -1,7 +1,7 @@
 """The dense networks, written twice: with Keras's Sequential and with its functional API.
 
-Both builders make networks that compute the same. By default that is the tutorial's network: 784–512–10, 1,022,490
-weights.
+Both builders make networks that compute the same. By default that is the tutorial's network: hidden layers of 784 and
+512 units, 10 outputs, 1,022,490 parameters.
 """
 
 import contextlib

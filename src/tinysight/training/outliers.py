@@ -1,4 +1,4 @@
-"""Synthetic out-of-distribution images, with which a network learns to be unsure about what is of no class.
+"""Draws synthetic out-of-distribution images, from which a network learns low confidence outside its classes.
 
 They are scribbles, blobs, noise, and mixtures and parts of the training images. None comes from a public data set, so
 that rejection can be measured on public data sets.

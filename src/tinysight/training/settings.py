@@ -144,13 +144,13 @@ class TrainingSettings:
         SettingsError: A value is out of range.
     """
 
-    recipe: str = _setting("fast", "Defaults for all other settings.", "Common", choices=tuple(RECIPES))
+    recipe: str = _setting("fast", "Set of defaults for the settings below.", "Common", choices=tuple(RECIPES))
     epochs: int | None = _setting(None, "Number of passes over the training images.", "Common", limits=(1, 100_000))
     dropout: float | None = _setting(
         None, "Share of each hidden layer's outputs that dropout sets to zero in training.", "Common", limits=(0, 0.99)
     )
     augment: str | None = _setting(
-        None, "How images are changed at random in training.", "Common", choices=tuple(AUGMENTATIONS)
+        None, "Preset of random changes to the training images.", "Common", choices=tuple(AUGMENTATIONS)
     )
     seed: int = _setting(
         0,
@@ -165,7 +165,7 @@ class TrainingSettings:
         0.2, "Share of the images kept for testing, where DATA has no test images.", "Data", limits=(0.001, 0.9)
     )
     api: str = _setting(
-        "sequential", "Keras API in which the network is written; it computes the same.", "Network", choices=APIS
+        "sequential", "Keras API that builds the network; both compute the same.", "Network", choices=APIS
     )
     hidden: tuple[int, ...] = _setting(DEFAULT_HIDDEN, "Widths of the hidden layers, separated by commas.", "Network")
     dropout_position: str | None = _setting(
@@ -173,7 +173,7 @@ class TrainingSettings:
         "Whether dropout comes after or before the activation.",
         "Network",
         choices=DROPOUT_POSITIONS,
-        unset="after; before, if functional",
+        unset="after; before with --api functional",
     )
     batch_norm: bool | None = _setting(
         None, "Train with batch normalization, then fold it into the weights: the network stays the same.", "Network"
@@ -193,7 +193,7 @@ class TrainingSettings:
         unset="never stop early",
     )
     weight_decay: float = _setting(
-        0.0, "Decoupled weight decay (AdamW), times the learning rate at each step.", "Training", limits=(0, 10)
+        0.0, "Decoupled weight decay (AdamW); each step multiplies it by the learning rate.", "Training", limits=(0, 10)
     )
     label_smoothing: float = _setting(
         0.0, "Share of each label's probability spread evenly over all classes.", "Training", limits=(0, 0.99)
@@ -203,19 +203,21 @@ class TrainingSettings:
     )
     adversarial: float | None = _setting(
         None,
-        "Radius of virtual adversarial training: root mean square of the pixels' changes, from black 0 to white 1.",
+        "Size of the changes in virtual adversarial training: root mean square over the pixels (black 0, white 1).",
         "Training",
         limits=(0, 1),
     )
     flip: bool = _setting(
-        False, "Mirror half of the images left to right; the recipe accurate then counts as augmented.", "Augmentation"
+        False,
+        "Mirror half of the images left to right. The recipe accurate then uses its settings for augmented images.",
+        "Augmentation",
     )
     input_dropout: float = _setting(
         0.0, "Share of the pixels set to black in training.", "Augmentation", limits=(0, 0.99)
     )
     outliers: float | None = _setting(
         None,
-        "Synthetic images of no class added to each step, as a share of its images, so that such are rejected.",
+        "Number of synthetic images of no class in a step, as a share of its images; they teach rejection.",
         "Augmentation",
         limits=(0, 10),
     )
@@ -260,7 +262,7 @@ class TrainingSettings:
         values["batch_size"] = min(values["batch_size"], num_training_images)
         if values["epochs"] is None:
             values["epochs"] = suggested_epochs(num_training_images, values["batch_size"], LENGTHS[length])
-        # What no recipe asked for is off
+        # What is still open is off
         fill({"dropout": 0.0, "dropout_position": default_dropout_position(self.api), "batch_norm": False})
         fill({"adversarial": 0.0, "outliers": 0.0, "patience": values["epochs"]})
         if values["batch_norm"] and values["batch_size"] == 1:
