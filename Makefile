@@ -12,7 +12,7 @@ endif
 demo: .venv/train  ## Train on 1,797 handwritten digits, no download
 	$(BIN)/tinysight train digits --out runs/demo --overwrite
 
-quick: .venv/dev  ## Run the tests that take no more than a few seconds each
+quick: .venv/dev  ## Run the tests that take a second or two each, in about a minute
 	$(BIN)/pytest -m "not slow"
 
 test: .venv/dev  ## Run every test

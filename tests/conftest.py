@@ -225,9 +225,9 @@ def classifier(model_path):
     return Classifier.load(model_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(model_path, tmp_path_factory):
-    """A service of that classifier, under the name ``digits``, with a log of its own for each test module."""
+    """A service of that classifier, under the name ``digits``; a test that changes or measures one starts its own."""
     with running(tmp_path_factory.mktemp("service"), model_path, "--name", "digits") as started:
         yield started
 

@@ -326,6 +326,7 @@ def test_without_arguments_the_help_is_printed(tinysight):
     assert "train" in printed
 
 
+@pytest.mark.slow
 def test_names_that_are_too_long_or_no_text_are_one_line(tinysight, model_path, class_folders, tmp_path):
     status, _, error = tinysight("train", "x" * 300, "--out", tmp_path / "run", *QUICK)
     assert status == 1
@@ -421,6 +422,7 @@ def children_of(process_id):
     return [child for child, parent in rows if parent == process_id]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_interrupting_a_prediction_leaves_no_process_behind(model_path, digit, how):
@@ -456,6 +458,7 @@ def in_terminal(*arguments, output=None):
     return process.wait(timeout=60), seen.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
 def test_a_terminal_shows_how_far_a_prediction_is(model_path, digit, tmp_path):
     names = [*[digit] * 600, tmp_path / "missing.png"]
@@ -488,6 +491,7 @@ def test_ten_times_as_many_pictures_need_no_more_memory(model_path, class_folder
     assert peaks[1] < peaks[0] * 1.1
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_no_progress_bar(model_path, digit):
     with start("predict", model_path, *[digit] * 600) as process:
         printed, error = process.communicate(timeout=60)

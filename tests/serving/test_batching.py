@@ -41,6 +41,7 @@ def test_each_of_many_clients_gets_its_own_prediction(service, classifier, pictu
     assert all(found.values())
 
 
+@pytest.mark.slow
 def test_when_too_many_pictures_wait_the_next_one_gets_429(model_path, tmp_path):
     """Slow pictures fill a queue of two."""
     file = io.BytesIO()
@@ -72,6 +73,7 @@ def has_threads(child):
         return False
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_is_started_again(model_path, tmp_path, pictures):
     with running(tmp_path, model_path) as service, service.client() as client:
         for _ in range(3):
@@ -85,6 +87,7 @@ def test_a_worker_that_ends_is_started_again(model_path, tmp_path, pictures):
         assert not Path(f"/proc/{child}").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_while_idle_is_started_again(model_path, tmp_path):
     with running(tmp_path, model_path) as service:
         (child,) = service.children()
@@ -95,6 +98,7 @@ def test_a_worker_that_ends_while_idle_is_started_again(model_path, tmp_path):
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends_at_once", [False, True])
 def test_while_no_worker_can_be_started_the_status_is_503(classifier, pictures, monkeypatch, ends_at_once):
     """Instead of a process there is an error, or one that ends before it has read anything."""

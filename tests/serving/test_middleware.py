@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from services import assert_error, raw_status, running
 
 
@@ -43,6 +44,7 @@ def test_a_key_protects_all_but_the_page_and_health(model_path, tmp_path, pictur
     assert "sesame" not in service.announced + service.log.read_text()
 
 
+@pytest.mark.slow
 def test_on_an_open_address_a_key_is_generated_unless_switched_off(model_path, tmp_path):
     with running(tmp_path, model_path, "--host", "0.0.0.0") as service, service.client() as client:
         made = service.process.stdout.readline()
@@ -53,6 +55,7 @@ def test_on_an_open_address_a_key_is_generated_unless_switched_off(model_path, t
         assert client.get("/classifier").status_code == 200
 
 
+@pytest.mark.slow
 def test_each_request_is_one_log_line_without_anything_from_the_request(model_path, tmp_path, pictures):
     with running(tmp_path, model_path) as service, service.client() as client:
         response = client.post("/predict?top=2&secret=%0a%7bquery", content=pictures[0], headers={"X-Mine": "secret"})
@@ -67,6 +70,7 @@ def test_each_request_is_one_log_line_without_anything_from_the_request(model_pa
     assert "secret" not in service.log.read_text()
 
 
+@pytest.mark.slow
 def test_no_log_logs_nothing(model_path, tmp_path):
     with running(tmp_path, model_path, "--no-log") as service, service.client() as client:
         client.get("/")

@@ -42,6 +42,7 @@ def test_endless_headers_close_the_connection(service):
         assert raw_status(service.send_raw(head, end=False)) in statuses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals_stop_the_service(model_path, tmp_path, number, status):
     with running(tmp_path, model_path) as service:

@@ -35,6 +35,7 @@ def test_nothing_asked_changes_nothing(pixels):
     np.testing.assert_allclose(changed(pixels, Augmentation()), pixels / 255, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["objects", "characters", "handwriting"])
 def test_every_image_is_changed_anew_and_again_the_same_from_the_same_seed(pixels, name):
     first = changed(pixels, AUGMENTATIONS[name])
@@ -48,6 +49,7 @@ def test_every_image_is_changed_anew_and_again_the_same_from_the_same_seed(pixel
     assert first.max() <= 1
 
 
+@pytest.mark.slow
 def test_an_amount_shrinks_every_change(pixels):
     original = pixels / np.float32(255)
     np.testing.assert_allclose(changed(pixels, AUGMENTATIONS["handwriting"], amount=0.0), original, atol=1e-4)
@@ -55,6 +57,7 @@ def test_an_amount_shrinks_every_change(pixels):
     assert 0 < a_little.mean() < 0.6 * whole.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_no_preset_flips(pixels, name):
     assert not AUGMENTATIONS[name].flip
@@ -112,6 +115,7 @@ def test_a_shear_slants():
     assert abs(slants.mean()) < 0.04
 
 
+@pytest.mark.slow
 def test_elastic_displacements_have_the_deviation_asked_for():
     ramp = np.broadcast_to(np.arange(28, dtype=np.uint8) * 9, (300, 28, 28)).copy()
     columns = changed(ramp, Augmentation(elastic=0.04)) * 255 / 9  # where each pixel was read
@@ -133,6 +137,7 @@ def test_noise_has_the_deviation_asked_for():
     assert changed(grey, Augmentation(noise=0.05)).std() == pytest.approx(0.05, rel=0.02)
 
 
+@pytest.mark.slow
 def test_colour_images_keep_their_colours():
     red = np.zeros((4, 12, 16, 3), np.uint8)
     red[:, 3:9, 4:12, 0] = 200

@@ -59,6 +59,7 @@ def test_the_four_summaries_are_the_designs(tinysight, api, dropout):
     assert "Non-trainable params: 0" in summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("api", "dropout"), SUMMARIES)
 def test_plain_fit_trains_on_one_hot_labels(batch, api, dropout):
     keras.utils.set_random_seed(0)

@@ -29,12 +29,14 @@ def lengths(training):
     return [np.linalg.norm(weights) for weights in training.model.get_weights()]
 
 
+@pytest.mark.slow
 def test_weight_decay_makes_weights_smaller(digits, plain):
     decayed = train(digits, replace(SMALL, weight_decay=1.0))
     hidden = slice(0, -2, 2)  # calibration scales the last layer
     assert all(small < large for small, large in zip(lengths(decayed)[hidden], lengths(plain)[hidden], strict=True))
 
 
+@pytest.mark.slow
 def test_outliers_make_the_network_doubt_what_it_has_never_seen(digits, plain):
     warned = train(digits, replace(SMALL, outliers=0.5))
     noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)
@@ -44,6 +46,7 @@ def test_outliers_make_the_network_doubt_what_it_has_never_seen(digits, plain):
     assert digits_seen[1] > digits_seen[0] - 0.1
 
 
+@pytest.mark.slow
 def test_label_smoothing_makes_the_network_less_sure(digits, monkeypatch):
     monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     plain, smoothed = train(digits, SMALL), train(digits, replace(SMALL, label_smoothing=0.2))
@@ -52,12 +55,14 @@ def test_label_smoothing_makes_the_network_less_sure(digits, monkeypatch):
     assert unsure < sure - 0.03
 
 
+@pytest.mark.slow
 def test_input_dropout_blackens_pixels_while_training_only(digits, plain):
     dropped = train(digits, replace(SMALL, input_dropout=0.6))
     assert dropped.history[-1].train_loss > plain.history[-1].train_loss
     assert dropped.history[-1].validation_accuracy > 0.6
 
 
+@pytest.mark.slow
 def test_adversarial_training_steadies_predictions_near_images(digits, plain):
     """The change of the prediction, as a divergence, in the direction of the loss's gradient."""
     steadied = train(digits, replace(SMALL, adversarial=0.05))
@@ -75,6 +80,7 @@ def divergence_nearby(model, images):
     return float(tf.reduce_mean(keras.losses.kl_divergence(expected, model(pixels + direction))))
 
 
+@pytest.mark.slow
 def test_the_moving_average_of_the_weights_is_what_is_kept(digits, plain):
     """With a momentum of almost 1 the average hardly leaves the first weights, while the network learns."""
     settings = replace(SMALL, ema_momentum=0.99999)
@@ -87,6 +93,7 @@ def test_the_moving_average_of_the_weights_is_what_is_kept(digits, plain):
     assert parity.max_difference < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"ema_momentum": 0.5}, {"api": "functional", "dropout": 0.1}, {"outliers": 0.5}])
 def test_batch_normalization_trains_well_and_is_folded_into_the_same_network(digits, plain, more):
     normalized = train(digits, replace(SMALL, batch_norm=True, **more))
@@ -98,6 +105,7 @@ def test_batch_normalization_trains_well_and_is_folded_into_the_same_network(dig
     assert normalized.history[-1].validation_accuracy == pytest.approx(np.mean(predicted == validation.labels))
 
 
+@pytest.mark.slow
 def test_batch_normalization_and_adversarial_training_go_together(digits, plain):
     both = train(digits, replace(SMALL, batch_norm=True, adversarial=0.05))
     images = plain.images.subset("test").images[:200]
@@ -119,6 +127,7 @@ def test_a_folded_network_gives_what_the_normalized_one_gave(digits):
     assert np.abs(folded(batch) - model(batch)).max() > 0.01
 
 
+@pytest.mark.slow
 def test_augmentation_changes_what_is_trained_on_not_what_is_scored(digits, plain):
     augmented = train(digits, replace(SMALL, augment="handwriting"))
     assert augmented.history[-1].train_loss > plain.history[-1].train_loss

@@ -31,6 +31,7 @@ def test_the_small_classifier_learns(trained):
     assert trained.history[-1].train_loss < trained.history[0].train_loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -45,6 +46,7 @@ def test_the_same_seed_gives_the_same_bytes(digits, changes):
     assert first.classifier._data == again.classifier._data
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(digits):
     assert weights_of(train(digits, SMALL)) != weights_of(train(digits, replace(SMALL, seed=1)))
 
@@ -56,6 +58,7 @@ def test_onnx_and_keras_agree(trained):
     assert parity.num_other_classes == 0
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypatch):
     calibrated = train(digits, SMALL)
     monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
@@ -78,6 +81,7 @@ def test_the_threshold_rejects_two_in_a_hundred_of_the_validation_images(trained
     assert 0 < (best < trained.classifier.reject_below).mean() <= 0.03
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_model_in_inference_mode(digits, monkeypatch):
     monkeypatch.setattr("tinysight.training.train.fit_temperature", lambda *_: 1.0)
     settings = replace(SMALL, dropout=0.5, epochs=1)
@@ -90,11 +94,13 @@ def test_scores_are_those_of_the_model_in_inference_mode(digits, monkeypatch):
     assert training.history[0].validation_accuracy == pytest.approx(accuracy, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_dropout_drops_while_training(digits):
     plain, dropped = train(digits, SMALL), train(digits, replace(SMALL, dropout=0.5))
     assert dropped.history[-1].train_loss > plain.history[-1].train_loss
 
 
+@pytest.mark.slow
 def test_stopping_keeps_the_best_so_far(digits):
     seen = []
     training = train(digits, replace(SMALL, epochs=9), on_epoch=seen.append, should_stop=lambda: len(seen) == 3)
@@ -104,6 +110,7 @@ def test_stopping_keeps_the_best_so_far(digits):
     assert not train(digits, SMALL).was_stopped
 
 
+@pytest.mark.slow
 def test_the_epoch_kept_is_the_latest_within_a_standard_error_of_the_best(digits):
     """A constant, far too high rate makes epochs of very different worth."""
     settings = replace(SMALL, epochs=12, schedule="constant", learning_rate=0.05)
@@ -116,6 +123,7 @@ def test_the_epoch_kept_is_the_latest_within_a_standard_error_of_the_best(digits
     assert np.mean(predicted == validation.labels) == pytest.approx(accuracies[training.best_epoch - 1])
 
 
+@pytest.mark.slow
 def test_the_validation_images_are_not_trained_on(digits):
     """Wrong labels on validation images must not reach the weights."""
     images = split_images(digits)
@@ -126,6 +134,7 @@ def test_the_validation_images_are_not_trained_on(digits):
     assert wrong.history[-1].train_loss == right.history[-1].train_loss
 
 
+@pytest.mark.slow
 def test_the_settings_that_were_used_are_returned(digits):
     training = train(digits, TrainingSettings(hidden=(8,), epochs=1))
     assert training.settings.batch_size == 64
@@ -133,11 +142,13 @@ def test_the_settings_that_were_used_are_returned(digits):
     assert training.classifier.metadata.settings["hidden"] == [8]
 
 
+@pytest.mark.slow
 def test_a_set_smaller_than_a_batch_is_trained_on(class_folders):
     training = train(load_images(class_folders), TrainingSettings(hidden=(8,), epochs=30))
     assert training.history[-1].train_accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_colour_images_are_trained_on(photograph_folders):
     for folder in photograph_folders:
         training = train(load_images(folder, image_size=(14, 14)), TrainingSettings(hidden=(8,), epochs=2))
@@ -152,6 +163,7 @@ def test_too_few_images_are_refused(class_folders):
         train(load_images(class_folders), SMALL)
 
 
+@pytest.mark.slow
 def test_training_stops_early_when_nothing_improves(digits):
     settings = replace(SMALL, epochs=40, patience=3, learning_rate=1e-9, schedule="constant")
     training = train(digits, settings)
@@ -160,6 +172,7 @@ def test_training_stops_early_when_nothing_improves(digits):
     assert training.history[-1].epoch - 3 == 1
 
 
+@pytest.mark.slow
 def test_a_set_larger_than_a_chunk_trains_the_same_way_twice(digits, monkeypatch):
     monkeypatch.setattr(loader, "MAX_BYTES_IN_MEMORY", 400 * 28 * 28)
     settings = replace(SMALL, epochs=5)
@@ -203,6 +216,7 @@ def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder)
     assert gaps[1] < gaps[0]
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_no_success(digits):
     with pytest.raises(
         TinysightError, match="diverged in epoch 1: the loss is NaN or infinite; lower the learning rate"
