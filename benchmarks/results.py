@@ -214,8 +214,9 @@ def _accuracy_part(result: Result) -> str:
         "All have the same network, with 784–512–10 units and 1,022,490 weights. Accuracy is the mean ± standard "
         "deviation over the seeds 0, 1, …. Settings were chosen on validation images, with one exception: "
         "Fashion-MNIST's test images decided how many epochs `fast` has ([experiments](../docs/experiments.md)). Rows "
-        "may be of different days and machines; the last day and machine are below. Command: `python -m benchmarks "
-        "accuracy`.\n",
+        "may be of different days and machines; the last day and machine are below. Since their seconds were measured, "
+        "`accurate` and `robust` draw other random numbers. Their accuracies are of today's program; the rows without "
+        "augmentation and with flips are of the one before. Command: `python -m benchmarks accuracy`.\n",
         "| what | command | epochs | seconds | accuracy | each seed |",
         "|---|---|---|---|---|---|",
     ]
