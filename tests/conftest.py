@@ -6,8 +6,7 @@ import os
 import struct
 import sys
 import warnings
-from base64 import b64encode
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ from tinysight.data.loading import load_images
 from tinysight.data.named_sets import NAMED_SETS
 from tinysight.data.splits import split_images
 from tinysight.errors import MissingExtraError
+from tinysight.onnx_file import DataSource, ModelMetadata, build_model
 from tinysight.training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
@@ -156,13 +156,18 @@ def _small_set(name, folder, monkeypatch):
     return SimpleNamespace(num_train=160, num_test=40, num_validation=16, first_labels=labels[160:165].tolist())
 
 
+@pytest.fixture
+def needs_tensorflow():
+    """Skip a test that needs TensorFlow to be installed but does not import it."""
+    if not HAS_TENSORFLOW:
+        pytest.skip(WITHOUT_TENSORFLOW)
+
+
 class StandIn:
     """What `trained` is without TensorFlow: the same network, trained by scikit-learn; tests of more are skipped."""
 
     def __init__(self):
         from sklearn.neural_network import MLPClassifier
-
-        from tinysight.onnx_file import build_graph
 
         self.images = images = split_images(load_images("digits"))
         rows = np.concatenate([images.indices(split) for split in ("train", "validation")])
@@ -174,14 +179,13 @@ class StandIn:
             (weights.astype(np.float32), biases.astype(np.float32))
             for weights, biases in zip(network.coefs_, network.intercepts_, strict=True)
         ]
-        metadata = {
-            "tinysight_format": 1,
-            "class_names": list(images.class_names),
-            "framing": asdict(images.framing),
-            "data": {"name": images.name, "sha256": images.data_hash},
-            "training_hashes": b64encode(leading_bytes(images.hashes[rows]).astype(">u4").tobytes()).decode(),
-        }
-        self.classifier = Classifier(build_graph(images.framing.image_shape, layers, metadata))
+        metadata = ModelMetadata(
+            images.class_names,
+            images.framing,
+            data=DataSource(images.name, images.data_hash),
+            training_hashes=leading_bytes(images.hashes[rows]),
+        )
+        self.classifier = Classifier(build_model(layers, metadata))
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -248,6 +252,8 @@ def tinysight(monkeypatch, capfd):
         with pytest.raises(SystemExit) as stop:
             main()
         captured = capfd.readouterr()
+        if not HAS_TENSORFLOW and "building a network needs" in captured.err:
+            pytest.skip(WITHOUT_TENSORFLOW)
         return stop.value.code, captured.out, captured.err
 
     return run

@@ -8,6 +8,8 @@ import pytest
 from tinysight.training import compile_cache
 from tinysight.training.compile_cache import MAX_PROGRAMS, keep_compiled_programs
 
+pytestmark = pytest.mark.usefixtures("needs_tensorflow")  # its version is part of a folder's name
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
