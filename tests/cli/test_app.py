@@ -147,6 +147,7 @@ def test_data_that_cannot_be_used_is_named(tinysight, tmp_path, own_cache, case)
         assert sorted(own_cache.rglob("*")) == cached
 
 
+@pytest.mark.slow
 def test_pictures_that_cannot_be_read_are_left_out_and_named(tinysight, class_folders, tmp_path):
     (class_folders / "dark" / "text.png").write_text("no picture")
     (class_folders / "light" / "nothing.png").write_bytes(b"")

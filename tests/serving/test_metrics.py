@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pytest
 from samples import as_png
 from services import running
 
 
+@pytest.mark.slow
 def test_metrics_count_requests_predictions_and_batches(model_path, tmp_path, pictures):
     with running(tmp_path, model_path) as service, service.client() as client:
         for picture in pictures[:3]:

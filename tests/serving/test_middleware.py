@@ -23,6 +23,7 @@ def test_pages_of_other_sites_are_not_answered(client, pictures):
     assert client.options("/predict", headers={"Origin": "http://localhost"}).status_code == 405
 
 
+@pytest.mark.slow
 def test_a_host_that_was_allowed_is_answered(model_path, tmp_path):
     with running(tmp_path, model_path, "--allow-host", "Digits.example") as service, service.client() as client:
         assert client.get("/", headers={"Host": "digits.example:443"}).status_code == 200

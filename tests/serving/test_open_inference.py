@@ -179,6 +179,7 @@ def test_unknown_models_versions_and_paths_get_404(client):
         assert_error(client.get(path), 404)
 
 
+@pytest.mark.slow
 def test_images_in_colour_go_the_same_way(colourful_path, tmp_path):
     classifier = Classifier.load(colourful_path)
     images = np.random.default_rng(0).integers(0, 256, (3, *classifier.framing.image_shape), dtype=np.uint8)

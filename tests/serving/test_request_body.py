@@ -11,6 +11,7 @@ from tinysight.serving.limits import Limits
 from tinysight.serving.request_body import RequestBodies
 
 
+@pytest.mark.slow
 def test_too_large_bodies_are_rejected_announced_or_not(model_path, tmp_path):
     with running(tmp_path, model_path, "--max-body", "0.1") as service, service.client() as client:
         assert_error(client.post("/predict", content=bytes(200_000)), 413, "0.1 MiB")
