@@ -90,20 +90,30 @@ def find_character(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], bool]:
 def without_lines(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Take out ruled lines, straight from edge to edge, except where a stroke crosses them.
 
+    In a picture cut to its character, a stroke may go from edge to edge as well. It is kept where the rest of the ink
+    meets it and reaches the other edges.
+
     Args:
         mask: bool ``(rows, columns)``, where there is ink.
     """
-    return _without_rows(_without_rows(mask).T).T
+    rest = mask & ~(_full_rows(mask)[:, None] | _full_rows(mask.T)[None])
+    return _without_rows(_without_rows(mask, rest).T, rest.T).T
 
 
-def _without_rows(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    is_full = mask.mean(axis=1) > 0.95
+def _full_rows(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return mask.mean(axis=1) > 0.95
+
+
+def _without_rows(mask: NDArray[np.bool_], rest: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    is_full = _full_rows(mask)
     if not is_full.any() or is_full.mean() > 0.5:
         return mask
+    rows = np.flatnonzero(rest.any(axis=1))
     result = mask.copy()
     _, starts, ends = find_runs(is_full[None])
+    is_tight = len(rows) and (rows[0] == 0 or is_full[: rows[0]].all()) and (rows[-1] == len(mask) - 1 or is_full[rows[-1] :][1:].all())
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        if end - start > max(1, LINE * len(mask)):
+        if end - start > LINE * len(mask) or is_tight:
             continue
         above = mask[start - 1] if start else np.zeros(mask.shape[1], bool)
         below = mask[end] if end < len(mask) else np.zeros(mask.shape[1], bool)
@@ -213,6 +223,8 @@ def _are_several(components: list[Component]) -> bool:
     most = max(component.num_pixels for component in components)
     min_height, min_pixels = CHARACTER_HEIGHT * tallest, CHARACTER_PIXELS * most
     large = [one for one in components if one.height >= min_height and one.num_pixels >= min_pixels]
+    if not large:
+        return False
     large.sort(key=lambda component: component.left)
     reached = large[0].right
     for component in large[1:]:

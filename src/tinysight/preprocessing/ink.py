@@ -12,24 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .background import extract_ink, noise_of, otsu_threshold, without_frame
 from .components import find_character
 
 BOX_SHARE = 20 / 28  # of the input's side that the character's longer side fills
 WORKING_SIDE = 400  # pixels; more show only noise in what ends up 20 pixels large
-MIN_SURFACE_SIDE = 32  # pixels; a smaller picture has too few pixels of background to fit a surface to
-MAX_FITS = 3  # of the background's surface; a further one changes it by less than a tenth of a grey level
 MIN_CONTRAST = 12.0  # grey levels between ink and background; below this a picture is blank
 MIN_PIXELS = 8  # of ink in a character; fewer are noise
 FAINT = 0.7  # of the threshold; so much is enough where it holds a stroke together
 SOFT_EDGE = 0.1  # of full strength; fainter pixels do not make a character larger
-ROUNDING = 1e-6  # grey levels; a smaller difference is one of rounding, and decides nothing
-NOISE_LEVELS = 4  # standard deviations of the background's noise that ink must exceed
+NOISE_LEVELS = 5  # standard deviations of the background's noise that ink must exceed
 # Widths of strokes in a box of 20 pixels that a network trained on MNIST knows, as `stroke_width` measures them; of
 # MNIST's training images, at half their strength, 36 % are thinner and 6 % thicker.
 THINNEST, THICKEST = 2.3, 3.8
 BLANK, SEVERAL = "no ink found: the picture is blank", "more than one character: cut it to one"
-# Powers of row and column in the six terms of a quadratic surface
-ROW_POWERS, COLUMN_POWERS = np.array([0, 0, 1, 0, 1, 2]), np.array([0, 1, 0, 2, 1, 0])
 
 
 def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], str]:
@@ -47,10 +43,11 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
     if grey.shape == (height, width) and are_framed(grey[None])[0]:
         return grey, ""
     # 1. Subtract the background: what is left is ink and noise
-    ink = extract_ink(_reduced(grey))
+    ink = extract_ink(without_frame(_reduced(grey)))
     # 2. Find the components of ink that make up the character
-    noise = 1.4826 * float(np.median(np.abs(ink)))  # its standard deviation, if it is normally distributed
-    threshold = max(_otsu_threshold(ink.clip(0)), NOISE_LEVELS * noise)
+    split = otsu_threshold(ink.clip(0))
+    noise = noise_of(ink, ink < split)
+    threshold = max(split, NOISE_LEVELS * noise)
     character, is_several = find_character(ink > max(threshold * FAINT, NOISE_LEVELS * noise))
     mask = character & (ink > threshold)
     if mask.sum() < MIN_PIXELS or ink[mask].mean() < MIN_CONTRAST:
@@ -111,7 +108,7 @@ def are_framed(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     # All are whole numbers, so that these sums are exact
     sums = images.reshape(len(images), -1).astype(np.float64) @ _moments(height, width)
     mass, row_moment, column_moment, edge_mass = sums.T
-    has_dark_edge = (mass > 0) & (edge_mass / (2 * (height + width)) < 8)
+    has_dark_edge = (mass > 0) & (edge_mass / (2 * (height + width)) < 8) & (mass < 0.5 * 255 * height * width)
     # In MNIST no centre of mass is further than half a pixel from (14, 14).
     is_in_the_middle = (np.abs(row_moment - mass * height / 2) < 0.55 * mass) & (
         np.abs(column_moment - mass * width / 2) < 0.55 * mass
@@ -128,70 +125,9 @@ def _moments(height: int, width: int) -> NDArray[np.float64]:
     return np.stack([np.ones((height, width)), rows, columns, edges], axis=-1).reshape(-1, 4)
 
 
-def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return how much each pixel differs from the background, in grey levels, above 0 for ink, lighter or darker.
-
-    The background is a quadratic surface through the pixels that are not ink, so that a shadow or a lamp on one side
-    of a photograph does not count as ink.
-
-    Args:
-        grey: uint8 ``(rows, columns)``.
-
-    Returns:
-        float64 ``(rows, columns)``.
-    """
-    values = grey.astype(np.float64)
-    # Start from the median of the picture's edge
-    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-    residual = values - np.median(edge)
-    # Fit the surface to what is close to it, again and again
-    for _ in range(MAX_FITS if min(values.shape) >= MIN_SURFACE_SIDE else 0):
-        distance = np.abs(residual)
-        is_background = distance < max(np.median(distance) * 3, 8.0) - ROUNDING
-        if is_background.sum() < values.size // 4:
-            break
-        residual = values - _fit_surface(values, is_background)
-    # Ink is what departs far from the background: the third power weighs it more than any noise
-    is_lighter = (residual * residual * residual).mean() > ROUNDING
-    ink: NDArray[np.float64] = residual if is_lighter else -residual
-    return ink
-
-
-def _fit_surface(values: NDArray[np.float64], is_background: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the quadratic surface in row and column that fits the background's pixels best (least squares).
-
-    It solves the normal equations, whose sums are matrix products of powers of row and column. For 400×400 pixels that
-    takes 1 ms; ``numpy.linalg.lstsq`` takes 36 ms. The equations are well conditioned, because rows and columns run
-    from -1 to 1. They have one solution, because a quarter of a picture's pixels never lies on one conic section.
-    """
-    row_powers, column_powers = (np.vander(np.linspace(-1, 1, n), 5, increasing=True) for n in values.shape)
-    # Sums over the background of row^i * column^j, alone and times the pixel's value
-    moments = row_powers.T @ is_background.astype(np.float64) @ column_powers
-    products = row_powers[:, :3].T @ (values * is_background) @ column_powers[:, :3]
-    matrix = moments[np.add.outer(ROW_POWERS, ROW_POWERS), np.add.outer(COLUMN_POWERS, COLUMN_POWERS)]
-    coefficients = np.zeros((3, 3))
-    coefficients[ROW_POWERS, COLUMN_POWERS] = np.linalg.solve(matrix, products[ROW_POWERS, COLUMN_POWERS])
-    surface: NDArray[np.float64] = row_powers[:, :3] @ coefficients @ column_powers[:, :3].T
-    return surface
-
-
 def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     factor = -(-max(grey.shape) // WORKING_SIDE)
     return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
-
-
-def _otsu_threshold(ink: NDArray[np.float64]) -> float:
-    """Return the level that best splits the values in two groups.
-
-    Source: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9 (1979).
-    """
-    counts, edges = np.histogram(ink, bins=128)
-    middles = (edges[:-1] + edges[1:]) / 2
-    below, above = counts.cumsum(), counts.sum() - counts.cumsum()
-    mass = (counts * middles).cumsum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
-    return float(edges[np.nan_to_num(between).argmax() + 1])
 
 
 def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
