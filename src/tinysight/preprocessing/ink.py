@@ -21,7 +21,7 @@ MIN_CONTRAST = 12.0  # grey levels between ink and background; below this a pict
 MIN_PIXELS = 8  # of ink in a character; fewer are noise
 FAINT = 0.7  # of the threshold; so much is enough where it holds a stroke together
 SOFT_EDGE = 0.1  # of full strength; fainter pixels do not make a character larger
-NOISE_LEVELS = 5  # standard deviations of the background's noise that ink must exceed
+NOISE_LEVELS = 4  # standard deviations of the background's noise that ink must exceed
 # Widths of strokes in a box of 20 pixels that a network trained on MNIST knows, as `stroke_width` measures them; of
 # MNIST's training images, at half their strength, 36 % are thinner and 6 % thicker.
 THINNEST, THICKEST = 2.3, 3.8
@@ -46,7 +46,8 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
     ink = extract_ink(without_frame(_reduced(grey)))
     # 2. Find the components of ink that make up the character
     split = otsu_threshold(ink.clip(0))
-    noise = noise_of(ink, ink < split)
+    threshold = max(split, NOISE_LEVELS * noise_of(ink, ink < split))
+    noise = noise_of(ink, ink < threshold)  # again, without ink's threshold cutting noise in two
     threshold = max(split, NOISE_LEVELS * noise)
     character, is_several = find_character(ink > max(threshold * FAINT, NOISE_LEVELS * noise))
     mask = character & (ink > threshold)
