@@ -224,6 +224,8 @@ def clear_pictures():
                 mask.paste(255, (edge, edge, size[0] - edge, size[1] - edge))
                 sheet.putalpha(mask)
                 yield f"{size}, {ink_level} on {paper}, edge {edge} of alpha {alpha}", sheet.copy()
+            sheet.putalpha(128)
+            yield f"{size}, {ink_level} on {paper}, alpha 128 all over", sheet.copy()
             for angle in (360, 250):
                 mask = Image.new("L", size, 0)
                 ImageDraw.Draw(mask).pieslice((0, 0, *size), 0, angle, fill=255)

@@ -4,6 +4,7 @@ from PIL import Image, ImageDraw
 
 from tinysight.classifier import Classifier
 from tinysight.preprocessing.background import on_background
+from tinysight.preprocessing.decode import read_picture
 
 DIGITS = {  # points of a stroke, in a square of 320 pixels
     0: [(160, 60), (110, 95), (95, 160), (110, 225), (160, 260), (210, 225), (225, 160), (210, 95), (160, 60)],
@@ -84,6 +85,11 @@ def test_the_background_of_a_sheet_is_the_colour_of_its_edge():
     assert flat.getpixel((30, 20)) == (255, 255, 0)
     turned = sheet.rotate(15, expand=True, resample=Image.Resampling.NEAREST)
     assert on_background(turned).getpixel((0, 0)) == (200, 30, 40)
+
+
+def test_a_sheet_that_is_clear_all_over_keeps_its_contrast():
+    grey = drawn(2, 28, 255, 0)
+    np.testing.assert_array_equal(read_picture(with_alpha(grey, Image.new("L", grey.size, 128))), grey)
 
 
 def test_a_shape_with_shades_is_no_sheet():

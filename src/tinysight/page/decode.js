@@ -3,7 +3,7 @@
 // What follows decoding is as in Tinysight's decode.py and background.py. tests/page/test_port.py compares both.
 
 const MAX_SIDE = 4096; // pixels; a larger picture is scaled down first, since phones refuse larger canvases
-export const MAX_SAMPLES = 256; // a side: of a larger picture, only every n-th row and column tells which background fits
+export const MAX_SAMPLES = 256; // a side: of a larger picture, every n-th row and column tells which background fits
 export const OPAQUE = 0.9; // of the picture's largest alpha: less is transparent
 export const SHEET = 0.8; // of the span in each row and column: what is opaque is a sheet, not a shape
 export const CONTRAST = 16; // grey levels between a sheet's edge and what is drawn on it
@@ -31,14 +31,16 @@ const luma = (red, green, blue) => (red * 19595 + green * 38470 + blue * 7471 + 
 
 // Puts a picture with transparency on a background that shows what is drawn; returns red, green and blue.
 //
-// Where the opaque part is a sheet with something drawn on it, that is the colour of the sheet's edge. Otherwise it is
-// white, or black if what is visible is light.
+// Where the opaque part is a sheet with something drawn on it, that is the colour of the sheet's edge, and the sheet is
+// opaque even if all of it is a little clear. Otherwise it is white, or black if what is visible is light.
 export function onBackground(rgba, width) {
   const samples = sampled(rgba, width);
-  const background = sheetColour(samples) ?? contrastingColour(samples, rgba);
+  const sheet = sheetColour(samples);
+  const background = sheet ?? contrastingColour(samples, rgba);
+  const opaque = sheet ? largestAlpha(samples) : 255;
   const data = new Uint8ClampedArray((rgba.length / 4) * 3);
   for (let i = 0, j = 0; i < rgba.length; i += 4, j += 3) {
-    const alpha = rgba[i + 3] / 255;
+    const alpha = Math.min(1, rgba[i + 3] / opaque);
     for (let channel = 0; channel < 3; channel++) {
       data[j + channel] = rgba[i + channel] * alpha + background[channel] * (1 - alpha);
     }
@@ -72,9 +74,11 @@ function contrastingColour({ pixels }, rgba) {
   return hasHoles && light > 127.5 * visible ? [0, 0, 0] : [255, 255, 255];
 }
 
+const largestAlpha = ({ pixels }) => pixels.reduce((most, pixel) => Math.max(most, pixel[3]), 0);
+
 // Returns the colour at the edge of a sheet that something is drawn on; null if there is no such sheet.
 function sheetColour({ rows, columns, pixels }) {
-  const least = Math.max(1, OPAQUE * pixels.reduce((most, pixel) => Math.max(most, pixel[3]), 0));
+  const least = Math.max(1, OPAQUE * largestAlpha({ pixels }));
   const isOpaque = (row, column) =>
     row >= 0 && row < rows && column >= 0 && column < columns && pixels[row * columns + column][3] >= least;
   const byColumn = (column, row) => isOpaque(row, column);

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MAX_SAMPLES = 256  # a side: of a larger picture, only every n-th row and column tells which background fits
+MAX_SAMPLES = 256  # a side: of a larger picture, every n-th row and column tells which background fits
 OPAQUE = 0.9  # of the picture's largest alpha: less is transparent
 SHEET = 0.8  # of the span in each row and column: what is opaque is a sheet, not a shape
 CONTRAST = 16  # grey levels between a sheet's edge and what is drawn on it
@@ -18,8 +18,8 @@ def on_background(picture: Image.Image) -> Image.Image:
     """Return a picture without its transparency.
 
     Where the opaque part is a sheet with something drawn on it, such as a page with a clear margin, the background is
-    the colour of the sheet's edge. Otherwise the transparency itself draws: the background is white, or black if what
-    is visible is light.
+    the colour of the sheet's edge. Such a sheet becomes opaque even if all of it is a little clear. Otherwise the
+    transparency itself draws: the background is white, or black if what is visible is light.
 
     Args:
         picture: Mode ``RGBA``.
@@ -29,8 +29,13 @@ def on_background(picture: Image.Image) -> Image.Image:
     """
     step = -(-max(picture.size) // MAX_SAMPLES)
     samples = np.asarray(picture)[::step, ::step]
-    colour = _sheet_colour(samples)
-    if colour is None:
+    colour, largest = _sheet_colour(samples), int(samples[..., 3].max())
+    if colour is not None and largest < 255:
+        picture = picture.copy()
+        picture.putalpha(
+            picture.getchannel("A").point([min(255, round(255 * alpha / largest)) for alpha in range(256)])
+        )
+    elif colour is None:
         colour = _contrasting_colour(samples, picture.getchannel("A").getextrema() != (255, 255))
     background = Image.new("RGBA", picture.size, (*colour, 255))
     return Image.alpha_composite(background, picture).convert("RGB")
