@@ -28,7 +28,7 @@ def on_background(picture: Image.Image) -> Image.Image:
         Mode ``RGB``.
     """
     step = -(-max(picture.size) // MAX_SAMPLES)
-    samples = np.asarray(picture)[::step, ::step]
+    samples = np.ascontiguousarray(np.asarray(picture)[::step, ::step])  # a copy, so that all pixels are not kept
     colour, largest = _sheet_colour(samples), int(samples[..., 3].max())
     if colour is not None and largest < 255:
         picture = picture.copy()
