@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from tinysight import preprocessing
 from tinysight.html_page import PAGE
-from tinysight.preprocessing import background, components, framing, ink
+from tinysight.preprocessing import components, framing, ink, transparency
 from tinysight.preprocessing.decode import read_picture
 from tinysight.preprocessing.formats import SUFFIXES
 from tinysight.preprocessing.framing import Framing, frame_picture
@@ -211,7 +211,7 @@ def more_calls(images):
 
 def background_call(picture, about):
     given = (flat(np.asarray(picture)), picture.width)
-    return Call("decode", "onBackground", given, np.asarray(background.on_background(picture)), about)
+    return Call("decode", "onBackground", given, np.asarray(transparency.on_background(picture)), about)
 
 
 def clear_pictures():

@@ -1,6 +1,6 @@
 // Decodes a picture file with the browser's decoder, upright and without transparency.
 //
-// What follows decoding is as in Tinysight's decode.py and background.py. tests/page/test_port.py compares both.
+// What follows decoding is as in Tinysight's decode.py and transparency.py. tests/page/test_port.py compares both.
 
 const MAX_SIDE = 4096; // pixels; a larger picture is scaled down first, since phones refuse larger canvases
 export const MAX_SAMPLES = 256; // a side: of a larger picture, every n-th row and column tells which background fits

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ..errors import PictureError
-from .background import on_background
+from .transparency import on_background
 from .formats import FORMATS, format_of
 from .inputs import Picture, array_image, as_array, file_content, is_array, name_of
 from .jpeg import with_end_marker

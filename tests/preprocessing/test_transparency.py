@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tinysight.classifier import Classifier
-from tinysight.preprocessing.background import on_background
+from tinysight.preprocessing.transparency import on_background
 from tinysight.preprocessing.decode import read_picture
 
 DIGITS = {  # points of a stroke, in a square of 320 pixels
