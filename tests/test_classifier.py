@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from PIL import Image
 from samples import as_png
 
 from tinysight.classifier import Classifier
-from tinysight.errors import ModelFileError, OutputError, PictureError, TinysightError
+from tinysight.errors import ModelFileError, OutputError, PictureError, SettingsError, TinysightError
 from tinysight.onnx_file import MeasuredAccuracy, ModelMetadata, build_model
 from tinysight.preprocessing.framing import Framing
 
@@ -36,6 +37,55 @@ def test_paths_bytes_and_arrays_are_predicted_alike(classifier, images_for_testi
     assert {prediction.ranking for prediction in predictions} == {predictions[0].ranking}
     assert [prediction.source for prediction in predictions] == [str(path), str(path), "bytes", "array"]
     assert predictions[0].note == ""
+
+
+def test_each_kind_of_input_is_predicted_alike(classifier, images_for_testing, tmp_path):
+    image = images_for_testing[0]
+    path = tmp_path / "digit.png"
+    path.write_bytes(as_png(image))
+    with path.open("rb") as file, Image.open(path) as opened:
+        given = {
+            "bytearray": (bytearray(path.read_bytes()), "bytes"),
+            "BytesIO": (io.BytesIO(path.read_bytes()), "file"),
+            "file": (file, str(path)),
+            "Pillow image": (Image.fromarray(image), "image"),
+            "opened": (opened, str(path)),
+            "one channel": (image[..., None], "array"),
+            "four channels": (np.dstack([image, image, image, np.full_like(image, 255)]), "array"),
+        }
+        expected = classifier.predict(image)[0].ranking
+        for about, (picture, source) in given.items():
+            for several in (picture, [picture], iter([picture])):
+                (prediction,) = classifier.predict(several)
+                assert (prediction.source, prediction.ranking) == (source, expected), about
+        several = [picture for picture, _ in given.values()]
+        assert [one.source for one in classifier.predict(several)] == [source for _, source in given.values()]
+    assert len(classifier.predict(images_for_testing[:9, ..., None])) == 9
+
+
+@pytest.mark.parametrize("several", [[255], [[0, 1]], iter([7]), bytearray(b"ab"), [b"no picture"], 255, None, {1: 2}])
+def test_what_is_no_picture_is_named_by_its_place(classifier, several):
+    with pytest.raises(PictureError) as caught:
+        classifier.predict(several)
+    assert str(caught.value).startswith(("picture 1: got ", "picture 1: not a picture", "got "))
+    assert "; expected " in str(caught.value)
+
+
+def test_a_bad_picture_among_several_is_named_by_its_place(classifier, images_for_testing):
+    with pytest.raises(PictureError, match=r"^picture 3: got an array float64 \(28, 28\)"):
+        classifier.predict([images_for_testing[0], images_for_testing[1], images_for_testing[2] / 255])
+
+
+@pytest.mark.parametrize("top", [0, -1, 1.0, True, "1", None])
+def test_the_number_of_classes_is_checked(classifier, images_for_testing, top):
+    with pytest.raises(SettingsError, match="expected a whole number from 1"):
+        classifier.predict(images_for_testing[0], top=top)
+    with pytest.raises(SettingsError, match="expected a whole number from 1"):
+        classifier.predict_framed(["a"], [classifier.frame(images_for_testing[0])], top)
+
+
+def test_the_number_of_classes_may_be_of_numpy(classifier, images_for_testing):
+    assert len(classifier.predict(images_for_testing[0], np.int64(2))[0].ranking) == 2
 
 
 def test_one_picture_may_be_given_alone(classifier, images_for_testing):

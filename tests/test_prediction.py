@@ -11,8 +11,15 @@ from PIL import Image
 
 from tinysight import prediction
 from tinysight.classifier import Classifier
-from tinysight.errors import ModelFileError, PictureError
-from tinysight.prediction import PICTURES_AT_A_TIME, count_sources, find_sources, predict_files, predict_sources
+from tinysight.errors import ModelFileError, PictureError, SettingsError
+from tinysight.prediction import (
+    PICTURES_AT_A_TIME,
+    PassedOver,
+    count_sources,
+    find_sources,
+    predict_files,
+    predict_sources,
+)
 
 
 @pytest.fixture
@@ -162,7 +169,44 @@ def test_pictures_below_a_folder_are_found_sorted_without_hidden_ones(class_fold
     (class_folders / "loop").symlink_to(class_folders, target_is_directory=True)
     expected = [class_folders / "dark" / f"{number}.png" for number in range(10)]
     expected += sorted((class_folders / "light").iterdir())
-    assert [content for _, content in find_sources([str(class_folders)])] == [str(path) for path in expected]
+    *found, (folder, note) = find_sources([str(class_folders)])
+    assert [content for _, content in found] == [str(path) for path in expected]
+    assert isinstance(note, PassedOver)
+    assert note == f"{folder}: 1 file(s) that are no pictures and 1 link(s) to folders skipped"
+    assert count_sources([str(class_folders)]) == 21
+
+
+def test_pictures_under_other_suffixes_are_found_by_their_content(classifier, pictures):
+    odd = ["0.jpg?v=1", "1.png:large", "2.PNG_large", "3", "4.png~"]
+    for number, name in enumerate(odd):
+        (pictures / f"{number}.png").rename(pictures / name)
+    for name in ("notes", "notes.txt", "raw.nef"):
+        (pictures / name).write_bytes(b"II*\0" if name == "raw.nef" else b"no picture")
+    (pictures / "loop").symlink_to("loop")
+    with zipfile.ZipFile(pictures / "some.zip", "w") as archive:
+        for path in sorted(pictures.iterdir()):
+            if path.name not in ("some.zip", "loop"):
+                archive.write(path, path.name)
+    for source in (pictures, pictures / "some.zip"):
+        assert names_of(classifier, [source]) == ([f"{source}/{name}" for name in odd], [])
+    (pictures / "some.zip").unlink()
+    outcomes = outcomes_of(classifier, [pictures, pictures], 1)
+    assert [outcome.notes for outcome in outcomes] == [[f"{pictures}: 4 file(s) that are no pictures skipped"] * 2]
+
+
+def test_what_is_passed_over_is_counted_where_there_is_no_picture(classifier, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"no picture")
+    (outcome,) = outcomes_of(classifier, [tmp_path], 1)
+    assert outcome.failures == [(0, f"{tmp_path}: no pictures in this folder")]
+    assert outcome.notes == [f"{tmp_path}: 1 file(s) that are no pictures skipped"]
+    assert [str(error) for error in predict_files(classifier, tmp_path)] == [f"{tmp_path}: no pictures in this folder"]
+
+
+def test_notes_do_not_move_failures(classifier, pictures):
+    (pictures / "a.txt").write_bytes(b"")
+    (pictures / "b.png").write_bytes(b"no picture")
+    results = list(predict_files(classifier, [pictures, pictures / "missing.png", pictures / "0.png"]))
+    assert [isinstance(result, PictureError) for result in results] == [False] * 5 + [True, True, False]
 
 
 def test_names_are_those_that_were_typed(class_folders, monkeypatch):
@@ -277,3 +321,8 @@ def test_predict_files_takes_one_name_and_many_pictures(classifier, pictures, tr
     assert [result.source[-7:-4] for result in found] == [f"{number:03}" for number in range(num_pictures)]
     expected = classifier.probabilities(np.asarray(trained.images.images[:num_pictures])).argmax(axis=1)
     assert [result.class_name for result in found] == [classifier.class_names[index] for index in expected]
+
+
+def test_the_number_of_classes_is_checked(classifier, pictures):
+    with pytest.raises(SettingsError, match="top is 0"):
+        list(predict_files(classifier, pictures, top=0))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from .errors import ModelFileError, TinysightError
+from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import build_model, open_session, read_model, read_model_bytes
-from .preprocessing.decode import Picture, read_picture
+from .preprocessing.decode import read_picture
 from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
+from .preprocessing.inputs import Picture, each_picture, name_of, source_of
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
 
@@ -26,7 +28,8 @@ class Prediction:
     """The classes that a classifier finds most probable for one picture.
 
     Attributes:
-        source: The picture's path, or ``bytes`` or ``array``; in the service ``picture 1``, ``picture 2``, ….
+        source: The picture's path, or ``bytes``, ``file``, ``image`` or ``array`` where it has none; in the service
+            ``picture 1``, ``picture 2``, ….
         class_name: The most probable class.
         probability: Its probability, 0…1.
         ranking: The most probable classes with their probabilities, best first.
@@ -169,7 +172,7 @@ class Classifier:
         """Return a picture as this classifier's input, with a note on what was changed.
 
         Args:
-            picture: A path, the bytes of a picture file, or uint8 pixels ``(height, width)`` or ``(height, width, 3)``.
+            picture: As `read_picture` takes it.
             name: What error messages call a file; by default its path.
             max_pixels: How large a file's picture may be; by default as large as any.
 
@@ -181,24 +184,40 @@ class Classifier:
     def predict(self, pictures: Picture | Iterable[Picture], top: int = 1) -> list[Prediction]:
         """Classify pictures.
 
+        A picture is a path; the bytes of a picture file (bytes, bytearray or memoryview); an open file, which is read
+        from its start; a Pillow image; or an array. Arrays, and tensors that NumPy can convert, are uint8 (0…255) or
+        bool (true is white). Their shape tells what they are:
+
+        - ``(height, width)``, or ``(height, width, channels)`` with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB,
+          alpha) channels: one picture. Also ``(1, height, width)``.
+        - ``(num_pictures, height, width)``, ``(num_pictures, height, width, channels)``, ``(num_pictures, 1, height,
+          width)``: several pictures.
+
+        An array that may be either is refused: ``(3, height, width)`` and ``(4, height, width)``, which may have their
+        channels first; with an input of 28×28 pixels ``(num_pictures, 784)``, and ``(28, 28, num_pictures)`` where
+        num_pictures is more than 4. A list of arrays is always several pictures.
+
         Args:
-            pictures: One picture or several, each a path, the bytes of a picture file, or uint8 pixels.
-            top: How many classes to rank.
+            pictures: One picture or an iterable of pictures.
+            top: How many classes to rank, 1 or more; at most all of them are.
 
         Returns:
             One prediction a picture, in order.
 
         Raises:
-            PictureError: A picture cannot be read; the message names it.
+            PictureError: A picture cannot be read; the message names it, or its place: ``picture 1``, ``picture 2``, ….
+            SettingsError: `top` is not a whole number from 1.
         """
-        several: Iterator[Any] = iter([pictures] if _is_one_picture(pictures) else pictures)  # type: ignore[arg-type]
+        check_top(top)
+        several = enumerate(each_picture(pictures, self.framing.image_shape), 1)
         sources: list[str] = []
         predictions: list[Prediction] = []
 
         def read_some() -> Iterator[Image]:
-            for picture in islice(several, BATCH_SIZE):
-                sources.append(_source(picture))
-                yield read_picture(picture)
+            for number, picture in islice(several, BATCH_SIZE):
+                read = read_picture(picture, name_of(picture) or f"picture {number}")
+                sources.append(source_of(picture))
+                yield read
 
         while framed := frame_pictures(read_some(), self.framing):
             predictions += self.predict_framed(sources[len(predictions) :], framed, top)
@@ -210,8 +229,12 @@ class Classifier:
         Args:
             sources: What each is called in its prediction.
             framed: The pictures.
-            top: How many classes to rank.
+            top: How many classes to rank, 1 or more.
+
+        Raises:
+            SettingsError: `top` is not a whole number from 1.
         """
+        check_top(top)
         if not framed:
             return []
         probabilities = self.probabilities(np.stack([one.pixels for one in framed]))
@@ -226,12 +249,7 @@ class Classifier:
         return predictions
 
 
-def _is_one_picture(pictures: object) -> bool:
-    is_one_array = isinstance(pictures, np.ndarray) and (pictures.ndim == 2 or pictures.shape[2:] == (3,))
-    return isinstance(pictures, str | Path | bytes) or is_one_array
-
-
-def _source(picture: Picture) -> str:
-    if isinstance(picture, str | Path):
-        return str(picture)
-    return "bytes" if isinstance(picture, bytes) else "array"
+def check_top(top: int) -> None:
+    """Raise `SettingsError` unless `top` is a whole number from 1."""
+    if isinstance(top, bool) or not isinstance(top, Integral) or top < 1:
+        raise SettingsError(f"top is {top!r}; expected a whole number from 1, of classes to rank")

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 
 from PIL.Image import Image
 
-from .classifier import Classifier, Prediction
+from .classifier import Classifier, Prediction, check_top
 from .errors import PictureError
-from .preprocessing.decode import MAX_FILE_BYTES, SUFFIXES, read_file, read_picture, without_warnings
+from .preprocessing.decode import read_picture, without_warnings
+from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
 from .preprocessing.framing import Framed, frame_pictures
+from .preprocessing.inputs import MAX_FILE_BYTES, read_file
 from .process_pool import map_in_processes
 
 PICTURES_AT_A_TIME = 128
@@ -32,7 +34,16 @@ STANDARD_INPUT = "-"
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
 )  # fmt: skip
-Source = tuple[str, str | bytes | PictureError]  # a picture's name, and its path, its content, or why it cannot be read
+
+
+class PassedOver(str):
+    """A line on what was found beside the pictures of a folder or an archive."""
+
+    __slots__ = ()
+
+
+# A picture's name, and its path, its content, or why it cannot be read; or a folder's name, and what was passed over
+Source = tuple[str, str | bytes | PictureError | PassedOver]
 
 
 class Outcome(NamedTuple):
@@ -42,11 +53,13 @@ class Outcome(NamedTuple):
         num_predicted: Number of pictures that could be read.
         finished: What `finish` returned for these; None where there are none.
         failures: For each other picture its position in the batch and why it could not be read.
+        notes: A line for each folder or archive with files that were passed over.
     """
 
     num_predicted: int
     finished: Any
     failures: list[tuple[int, str]]
+    notes: list[str]
 
 
 def predict_files(
@@ -64,15 +77,17 @@ def predict_files(
         classifier: The classifier.
         names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input; one
             of these or several.
-        top: Number of classes to rank.
+        top: Number of classes to rank, 1 or more.
         num_processes: Number of processes at most; by default one for each core.
 
     Yields:
         For each picture its prediction, or the error that says why it could not be read.
 
     Raises:
+        SettingsError: `top` is not a whole number from 1.
         TinysightError: A process was killed.
     """
+    check_top(top)
     listed = [names] if isinstance(names, str | Path) else names
     load = partial(Classifier, classifier.file_bytes, num_threads=1)
     sources = list(map(str, listed))
@@ -141,11 +156,13 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
 
 
 def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
+    pictures = [source for source in batch if not isinstance(source[1], PassedOver)]
+    notes = [str(note) for _, note in batch if isinstance(note, PassedOver)]
     sources: list[str] = []
     failures: list[tuple[int, str]] = []
 
     def read() -> Iterator[Image]:
-        for position, (name, content) in enumerate(_read_ahead(batch)):
+        for position, (name, content) in enumerate(_read_ahead(pictures)):
             try:
                 if isinstance(content, PictureError):
                     raise content
@@ -160,7 +177,7 @@ def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list
     with without_warnings():
         framed = frame_pictures(read(), classifier.framing)
     predictions = classifier.predict_framed(sources, framed, top)
-    return Outcome(len(predictions), finish(predictions, framed) if predictions else None, failures)
+    return Outcome(len(predictions), finish(predictions, framed) if predictions else None, failures, notes)
 
 
 def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
@@ -187,6 +204,8 @@ def _content(source: str | bytes | PictureError) -> bytes | PictureError:
 def find_sources(names: list[str]) -> Iterator[Source]:
     """Yield each picture that names mean, as it is found; no more than one folder's names are in memory.
 
+    After the pictures of a folder or an archive comes a line on what was passed over in it, if anything was.
+
     Args:
         names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input.
     """
@@ -207,7 +226,7 @@ def count_sources(names: list[str]) -> int:
     """Return the number of pictures that names mean, or 0 where it is known only after reading them."""
     if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
         return 0
-    return sum(1 for _ in find_sources(names))
+    return sum(not isinstance(content, PassedOver) for _, content in find_sources(names))
 
 
 def _expand(name: str) -> Iterator[Source]:
@@ -224,7 +243,7 @@ def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[S
     """Yield sources; where there are none, yield the reason."""
     is_empty = True
     for source in sources:
-        is_empty = False
+        is_empty = is_empty and isinstance(source[1], PassedOver)
         yield source
     if is_empty:
         yield _failure(name, reason)
@@ -235,8 +254,9 @@ def _failure(name: str, reason: str) -> Source:
 
 
 def _find_below(folder: str) -> Iterator[Source]:
-    """Yield the files below a folder that have a picture's suffix, sorted, without hidden ones."""
-    waiting = [folder]
+    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over."""
+    top, waiting = folder, [folder]
+    num_others = num_links = 0
     while waiting:
         folder = waiting.pop()
         files, folders = [], []
@@ -247,8 +267,12 @@ def _find_below(folder: str) -> Iterator[Source]:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
-                    elif _has_suffix(entry.name) and (entry.is_symlink() or entry.is_file()):
+                    elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - a loop raises nothing
+                        num_links += 1
+                    elif _is_picture(entry):
                         files.append(entry.name)
+                    else:
+                        num_others += 1
         except OSError as error:
             yield _failure(folder, f"cannot be read ({error.strerror})")
             continue
@@ -256,10 +280,19 @@ def _find_below(folder: str) -> Iterator[Source]:
         for name in sorted(files):
             yield start + name, start + name
         waiting += [start + name for name in sorted(folders, reverse=True)]
+    yield from _passed_over(top, num_others, num_links)
 
 
-def _has_suffix(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    if has_suffix(entry.name):
+        return entry.is_symlink() or entry.is_file()  # a link that leads nowhere is named as a failure
+    return os.path.isfile(entry.path) and is_picture_file(entry.path)  # noqa: PTH113 - as above
+
+
+def _passed_over(name: str, num_others: int, num_links: int = 0) -> Iterator[Source]:
+    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders"))
+    if found := [f"{count:,} {what}" for count, what in counts if count]:
+        yield name, PassedOver(f"{name}: {' and '.join(found)} skipped")
 
 
 def _read_standard_input() -> bytes | PictureError:
@@ -270,13 +303,28 @@ def _read_standard_input() -> bytes | PictureError:
 
 def _read_archive(name: str) -> Iterator[Source]:
     """Yield the pictures in a ZIP archive, read into memory; nothing is written to disk."""
+    num_others = 0
     try:
         with zipfile.ZipFile(name) as archive:
             for member in archive.infolist():
-                if _is_picture(member):
+                if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
+                    continue
+                if has_suffix(member.filename) or _is_picture_member(archive, member):
                     yield _read_member(archive, member, f"{name}/{member.filename}")
+                else:
+                    num_others += 1
     except ARCHIVE_ERRORS as error:
         yield _failure(name, f"not a ZIP archive that can be read ({error})")
+    yield from _passed_over(name, num_others)
+
+
+def _is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Tell whether a file in an archive is a picture under another suffix; one that cannot be read is none."""
+    try:
+        with archive.open(member) as file:
+            return is_picture_content(member.filename, file.read(NUM_START_BYTES))
+    except ARCHIVE_ERRORS:
+        return False
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
@@ -288,9 +336,3 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -
     if len(content) > MAX_FILE_BYTES:
         return _failure(name, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
     return name, content
-
-
-def _is_picture(member: zipfile.ZipInfo) -> bool:
-    path = Path(member.filename)
-    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not member.is_dir() and not is_hidden and path.suffix.lower() in SUFFIXES

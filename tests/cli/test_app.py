@@ -239,6 +239,37 @@ def test_predict_rejects_what_is_of_no_class(tinysight, digit, tmp_path):
     assert [json.loads(line)["is_rejected"] for line in printed.splitlines()] == [True, False]
 
 
+def test_predict_marks_what_is_doubtful_without_being_asked(tinysight, model_path, digit, tmp_path):
+    Image.new("L", (50, 50), 200).save(tmp_path / "blank.png")
+    status, printed, error = tinysight("predict", tmp_path / "blank.png", digit)
+    assert (status, error) == (0, "")
+    blank, sure = (line.split("\t") for line in printed.splitlines())
+    assert blank[3] == "doubtful"
+    assert "the picture is blank" in blank[5]
+    assert sure[1] == Classifier.pretrained().predict(digit)[0].class_name
+    assert "doubtful" not in sure
+    unsure = tmp_path / "unsure.onnx"
+    Classifier.load(model_path).with_metadata(reject_below=1.0).save(unsure)
+    _, printed, _ = tinysight("predict", unsure, digit, "--top", "2")
+    cells = printed.rstrip("\n").split("\t")
+    assert cells[1] != "none"
+    assert cells[3] == "doubtful"
+    assert cells[4].endswith("%")
+    _, printed, _ = tinysight("predict", unsure, digit, "--reject")
+    assert "doubtful" not in printed
+
+
+def test_predict_counts_what_it_passes_over(tinysight, model_path, digit, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.txt", "b", "c\x1b.csv"):
+        (tmp_path / "in" / name).write_text("no picture")
+    digit.rename(tmp_path / "in" / "digit.png:large")
+    status, printed, error = tinysight("predict", model_path, tmp_path / "in")
+    assert status == 0
+    assert printed.startswith(f"{tmp_path / 'in' / 'digit.png:large'}\t")
+    assert error == f"note: {tmp_path / 'in'}: 3 file(s) that are no pictures skipped\n"
+
+
 def test_predict_draws_what_the_network_sees(tinysight, model_path, digit):
     status, printed, _ = tinysight("predict", model_path, digit, "--show")
     lines = printed.splitlines()

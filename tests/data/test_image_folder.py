@@ -1,4 +1,7 @@
-from tinysight.data.image_folder import list_picture_files
+import numpy as np
+
+from tinysight.data.image_folder import decode_files, list_picture_files
+from tinysight.preprocessing.framing import Framing
 
 
 def test_hidden_things_and_empty_folders_are_no_classes(class_folders):
@@ -63,3 +66,16 @@ def test_accents_may_be_written_in_two_ways(class_folders, tmp_path):
         (class_folders / ("dark" if split == "train" else "light")).rename(tmp_path / "set" / split / name)
     files, _ = list_picture_files(tmp_path / "set")
     assert {file.class_name for file in files} == {"caf\u00e9"}
+
+
+def test_pictures_under_other_suffixes_are_found_by_their_content(class_folders):
+    odd = {"0": "0.jpg?v=1", "1": "1.png:large", "2": "2.PNG_large", "3": "3"}
+    for number, name in odd.items():
+        (class_folders / "dark" / f"{number}.png").rename(class_folders / "dark" / name)
+    (class_folders / "dark" / "notes").write_text("no picture")
+    files, skipped = list_picture_files(class_folders)
+    assert len(files) == 20
+    assert {file.path.name for file in files} >= set(odd.values())
+    assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped"]
+    images = np.zeros((20, 28, 28), np.uint8)
+    assert decode_files(files, Framing(), images, lambda _: None) == [""] * 20

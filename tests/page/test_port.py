@@ -15,8 +15,9 @@ from PIL import Image, ImageDraw
 
 from tinysight import preprocessing
 from tinysight.html_page import PAGE
-from tinysight.preprocessing import components, decode, framing, ink
+from tinysight.preprocessing import components, framing, ink, transparency
 from tinysight.preprocessing.decode import read_picture
+from tinysight.preprocessing.formats import SUFFIXES
 from tinysight.preprocessing.framing import Framing, frame_picture
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -120,7 +121,7 @@ def synthetic_pictures():
 
 
 def pictures():
-    for path in sorted(path for path in EXAMPLES.rglob("*") if path.suffix in decode.SUFFIXES):
+    for path in sorted(path for path in EXAMPLES.rglob("*") if path.suffix in SUFFIXES):
         yield f"{path.parent.name}/{path.name}", read_picture(path)
     yield from synthetic_pictures()
 
@@ -203,8 +204,36 @@ def more_calls(images):
         for alpha in (0, 100, 255):
             rgba = rng.integers(low, high, (20, 30, 4), dtype=np.uint8)
             rgba[:, :15, 3] = alpha
-            flattened = np.asarray(decode._on_background(Image.fromarray(rgba)).convert("RGB"))
-            yield Call("decode", "onBackground", (flat(rgba),), flattened, f"alpha {alpha}, levels {low} to {high}")
+            yield background_call(Image.fromarray(rgba), f"alpha {alpha}, levels {low} to {high}")
+    for about, picture in clear_pictures():
+        yield background_call(picture, about)
+
+
+def background_call(picture, about):
+    given = (flat(np.asarray(picture)), picture.width)
+    return Call("decode", "onBackground", given, np.asarray(transparency.on_background(picture)), about)
+
+
+def clear_pictures():
+    """Yield name and picture with an alpha channel: sheets with clear edges, clear sheets with ink, shapes."""
+    for size, width in (((28, 28), 3), ((300, 280), 20), ((520, 40), 4)):
+        for ink_level, paper in ((0, 255), (255, 0), (120, 160), (90, 90)):
+            sheet = drawn(size, SEVEN, width=width, ink=ink_level, background=paper).convert("RGBA")
+            for edge, alpha in ((1, 188), (1, 0), (6, 0)):
+                mask = Image.new("L", size, alpha)
+                mask.paste(255, (edge, edge, size[0] - edge, size[1] - edge))
+                sheet.putalpha(mask)
+                yield f"{size}, {ink_level} on {paper}, edge {edge} of alpha {alpha}", sheet.copy()
+            sheet.putalpha(128)
+            yield f"{size}, {ink_level} on {paper}, alpha 128 all over", sheet.copy()
+            for angle in (360, 250):
+                mask = Image.new("L", size, 0)
+                ImageDraw.Draw(mask).pieslice((0, 0, *size), 0, angle, fill=255)
+                sheet.putalpha(mask)
+                yield f"{size}, {ink_level} on {paper}, {angle}° of a disc", sheet.copy()
+            sheet.putalpha(drawn(size, SEVEN, width=width, ink=255, background=0))
+            yield f"{size}, {ink_level} on a clear ground", sheet.copy()
+    yield "nothing visible", Image.new("RGBA", (9, 7), (10, 20, 30, 0))
 
 
 def images_of(frame_ink_call):
@@ -338,3 +367,8 @@ def test_scripts_have_the_constants_of_their_python_modules(port, module):
     assert names
     own = {name: np.asarray(getattr(module, name)).tolist() for name in names}
     assert constants[module_name(module)] == own
+
+
+def test_the_script_that_decodes_has_the_constants_of_background(port):
+    _, constants = port
+    assert constants["decode"] == {name: value for name, value in vars(background).items() if name.isupper()}

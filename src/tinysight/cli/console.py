@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_CLASSES_IN_MATRIX = 20  # a wider matrix does not fit a terminal; the report shows up to 40 classes
 PREDICTION_FORMATS = ("table", "json", "csv")
+DOUBTFUL = "doubtful"  # marks what is probably of no class
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 out = Console(highlight=False, soft_wrap=True)
@@ -48,6 +49,11 @@ def print_line(text: str, style: str = "") -> None:
 def print_warning(text: str) -> None:
     """Print a warning on standard error."""
     err.print(Text(f"warning: {printable(text)}", "yellow"))
+
+
+def print_note(text: str) -> None:
+    """Print a note on standard error."""
+    err.print(Text(f"note: {printable(text)}", "dim"))
 
 
 def print_error(message: str) -> None:
@@ -93,7 +99,7 @@ def show_left_out(images: "ImageSet") -> None:
     for line in images.unreadable:
         print_warning(f"left out: {line}")
     for line in images.skipped:
-        err.print(Text(f"note: {line}", "dim"))
+        print_note(line)
 
 
 def show_images(images: "ImageSet") -> None:
@@ -225,7 +231,7 @@ def prediction_lines(
         predictions: One prediction or more.
         framed: The pictures as the classifier's input.
         output_format: One of `PREDICTION_FORMATS`.
-        reject: Whether a table shows ``none`` instead of a rejected class.
+        reject: Whether a table shows ``none`` instead of a rejected class; else a column marks it as doubtful.
         show: Whether each picture is drawn as text; beside JSON and CSV on standard error.
     """
     if output_format == "table" and out.is_terminal and not show:
@@ -259,6 +265,8 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
     table.add_column("picture", overflow="fold", min_width=20)
     table.add_column("class", no_wrap=True)
     table.add_column("probability", justify="right", no_wrap=True)
+    if not reject:
+        table.add_column("", style="yellow", no_wrap=True)  # whether it is doubtful
     table.add_column("next", style="dim")
     table.add_column("note", style="dim")
     for prediction in predictions:
@@ -286,12 +294,13 @@ def _drawn(pixels: "NDArray[np.uint8]", console: Console) -> str:
     return captured.get()
 
 
-def _cells(prediction: "Prediction", reject: bool) -> tuple[str, str, str, str]:
+def _cells(prediction: "Prediction", reject: bool) -> tuple[str, ...]:
     runners_up = ", ".join(f"{class_name} {percent(share)}" for class_name, share in prediction.ranking[1:])
     if reject and prediction.is_rejected:
         guess = f"{prediction.class_name} is the best guess, at {percent(prediction.probability)}"
         return "none", "", runners_up, "; ".join(filter(None, (guess, prediction.note)))
-    return prediction.class_name, percent(prediction.probability), runners_up, prediction.note
+    doubt = () if reject else (DOUBTFUL if prediction.is_rejected else "",)
+    return prediction.class_name, percent(prediction.probability), *doubt, runners_up, prediction.note
 
 
 def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:

@@ -61,6 +61,8 @@ def predict(
                 console.print_predictions(outcome.finished, is_first=not done)
             for _, message in outcome.failures:
                 console.print_error(message)
+            for note in outcome.notes:
+                console.print_note(note)
             if progress:
                 total = total if done or failed else count_sources(names)
                 progress("predicting", done + failed + outcome.num_predicted + len(outcome.failures), total)

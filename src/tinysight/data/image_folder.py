@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, PictureError
-from ..preprocessing.decode import SUFFIXES, read_picture, without_warnings
+from ..preprocessing.decode import read_picture, without_warnings
+from ..preprocessing.formats import is_picture_file
 from ..preprocessing.framing import Framing, frame_picture
 
 # The split by the name of a folder of class folders
@@ -59,7 +60,7 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
     for split, class_folders in splits:
         for class_folder in class_folders:
             below = _files_below(class_folder)
-            pictures = [path for path in below if path.suffix.lower() in SUFFIXES]
+            pictures = [path for path in below if is_picture_file(path)]
             if not pictures:
                 skipped.append(f"{class_folder}: no pictures in it; not a class")
             elif len(below) > len(pictures):
@@ -79,7 +80,7 @@ def _is_split_folder(folder: Path) -> bool:
 
 
 def _num_pictures(files: list[Path]) -> int:
-    return sum(path.suffix.lower() in SUFFIXES for path in files)
+    return sum(is_picture_file(path) for path in files)
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
