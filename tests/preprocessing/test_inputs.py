@@ -109,6 +109,8 @@ ONE = [(4, 6), (4, 6, 1), (4, 6, 2), (4, 6, 3), (4, 6, 4), (1, 4, 6), (1, 28, 28
 SEVERAL = [
     (5, 4, 6),
     (2, 28, 28),
+    (3, 28, 28),
+    (4, 28, 28),
     (7, 28, 28, 1),
     (5, 28, 28, 3),
     (3, 28, 28, 4),
@@ -116,7 +118,7 @@ SEVERAL = [
     (28, 28, 28),
     (0, 28, 28),
 ]
-AMBIGUOUS = [(3, 4, 6), (3, 28, 28), (4, 28, 28), (9, 784), (1, 784), (28, 28, 10)]
+AMBIGUOUS = [(3, 4, 6), (4, 30, 30), (9, 784), (1, 784), (28, 28, 10)]
 IMPOSSIBLE = [(784,), (), (2, 3, 4, 6), (5, 3, 28, 28), (1, 2, 3, 4, 5), (2, 4, 6, 5)]
 
 
@@ -146,7 +148,7 @@ def test_other_arrays_are_refused_with_their_shape_and_the_expected_ones(shape):
 
 
 def test_what_to_give_instead_is_accepted():
-    first, last = np.zeros((3, 28, 28), np.uint8), np.zeros((28, 28, 10), np.uint8)
+    first, last = np.zeros((3, 30, 30), np.uint8), np.zeros((28, 28, 10), np.uint8)
     flat = np.zeros((9, 784), np.uint8)
     for instead, number in (
         (first.transpose(1, 2, 0), 1),

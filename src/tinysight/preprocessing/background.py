@@ -72,7 +72,10 @@ def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     factor = -(-max(grey.shape) // SURFACE_SIDE)
     small = (grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))).astype(np.float64)
     # Fit surfaces in several ways; the one that leaves the least unexplained, for its number of terms, is right
-    fits = [(SPARSE_PENALTY, _below_sparse_ink(small)), *((PENALTIES[len(fit)], fit) for fit in _below_dense_ink(small))]
+    fits = [
+        (SPARSE_PENALTY, _below_sparse_ink(small)),
+        *((PENALTIES[len(fit)], fit) for fit in _below_dense_ink(small)),
+    ]
     residuals = [small - _surface(coefficients, *small.shape) for _, coefficients in fits]
     lights = [residual > otsu_threshold(residual) for residual in residuals]
     unexplained = [

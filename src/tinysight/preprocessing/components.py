@@ -111,7 +111,11 @@ def _without_rows(mask: NDArray[np.bool_], rest: NDArray[np.bool_]) -> NDArray[n
     rows = np.flatnonzero(rest.any(axis=1))
     result = mask.copy()
     _, starts, ends = find_runs(is_full[None])
-    is_tight = len(rows) and (rows[0] == 0 or is_full[: rows[0]].all()) and (rows[-1] == len(mask) - 1 or is_full[rows[-1] :][1:].all())
+    is_tight = (
+        len(rows)
+        and (rows[0] == 0 or is_full[: rows[0]].all())
+        and (rows[-1] == len(mask) - 1 or is_full[rows[-1] :][1:].all())
+    )
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         if end - start > LINE * len(mask) or is_tight:
             continue

@@ -15,7 +15,7 @@ from ..files import read_at_most
 
 MAX_FILE_BYTES = 256 * 2**20  # `decode.MAX_PIXELS` of 8-bit RGB fit in, even uncompressed
 CHANNELS = (1, 2, 3, 4)  # grey, grey with alpha, RGB, RGB with alpha
-CHANNELS_FIRST = (3, 4)  # as the first of three lengths, these may as well be a number of grey pictures
+CHANNELS_FIRST = (3, 4)  # as the first of three lengths, these may be channels or a number of grey pictures
 EXPECTED = "expected a path, a picture file's bytes, an open file, a Pillow image or an array"
 EXPECTED_ARRAY = "expected uint8 of shape (height, width) or (height, width, channels) with 1 to 4 channels"
 # A path, a file's bytes, a file open for reading bytes, a Pillow image, or an array, see `array_image`
@@ -190,7 +190,7 @@ def _ambiguity(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
         return f"{flat}; for one picture give Image.fromarray(array)"
     if len(shape) != 3 or shape[2] in CHANNELS:
         return ""
-    if shape[0] in CHANNELS_FIRST:
+    if shape[0] in CHANNELS_FIRST and shape[1:] != image_shape:  # three images of the classifier's own size are three
         one = "for one picture with its channels first give array.transpose(1, 2, 0)"
         return f"{one}; for {shape[0]} grey pictures give list(array)"
     if shape[:2] == size != shape[1:]:
