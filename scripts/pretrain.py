@@ -6,22 +6,30 @@ training images are trained on. The other sets are for testing.
 
 import csv
 import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from drawn_digits import draw_digits, stretch_digits
 
 from tinysight import Classifier, TrainingSettings, evaluate, load_images, train
+from tinysight.data.dataset import SPLITS, ImageSet
+from tinysight.data.splits import split_images
 from tinysight.onnx_file import MeasuredAccuracy
 from tinysight.preprocessing.ink import are_framed
 from tinysight.training.train import EpochResult
 
 DATA = Path(os.environ.get("TINYSIGHT_DATA", "../shared/data"))
 FOLDER = Path(__file__).parent.parent / "src" / "tinysight" / "pretrained"
-SETTINGS = TrainingSettings(recipe="robust", seed=0)
+SETTINGS = TrainingSettings(recipe="robust", epochs=20, seed=0)
+NUM_DRAWN, NUM_STRETCHED = 12_000, 18_000  # images that join MNIST's 54,000 training images
 
 
 def main() -> None:
-    training = train(load_images("mnist"), SETTINGS, on_epoch=_print_epoch)
+    images = _with_other_hands(split_images(load_images("mnist"), SETTINGS.validation, SETTINGS.test, SETTINGS.seed))
+    training = train(images, SETTINGS, on_epoch=_print_epoch)
     test = training.images.subset("test")
     evaluation = evaluate(training.classifier, test)
     test_figures = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy)
@@ -29,6 +37,27 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     classifier.save(FOLDER / "digits.onnx")
     (FOLDER / "CARD.md").write_text(_card(classifier, test.images, evaluation.accuracy), encoding="utf-8")
+
+
+def _with_other_hands(mnist: ImageSet) -> ImageSet:
+    """Add training images in styles that MNIST lacks: drawn digits, and MNIST's own stretched to a square."""
+    rng = np.random.default_rng(SETTINGS.seed)
+    chosen = np.sort(rng.choice(mnist.indices("train"), NUM_STRETCHED, replace=False))
+    with ProcessPoolExecutor() as pool:
+        drawn = list(pool.map(draw_digits, [NUM_DRAWN // 12] * 12, range(12)))
+        stretched = list(pool.map(stretch_digits, np.array_split(mnist.images[chosen], 12)))
+    new = np.concatenate([images for images, _ in drawn] + stretched)
+    labels = np.concatenate([labels for _, labels in drawn] + [mnist.labels[chosen]])
+    hashes = np.array([list(sha256(image.tobytes()).digest()) for image in new], np.uint8)
+    return replace(
+        mnist,
+        name="mnist, and drawn and stretched digits",
+        images=np.concatenate([mnist.images, new]),
+        labels=np.concatenate([mnist.labels, labels]),
+        sources=[*mnist.sources, *(f"drawn or stretched {number}" for number in range(len(new)))],
+        split=np.concatenate([mnist.split, np.full(len(new), SPLITS.index("train"), np.uint8)]),
+        hashes=np.concatenate([mnist.hashes, hashes]),
+    )
 
 
 def _print_epoch(epoch: EpochResult) -> None:
