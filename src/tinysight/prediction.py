@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from PIL.Image import Image
 
+from .blas_threads import one_blas_thread
 from .classifier import Classifier, Prediction
 from .errors import PictureError
 from .preprocessing.decode import MAX_FILE_BYTES, SUFFIXES, read_file, read_picture, without_warnings
@@ -140,6 +141,7 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
         yield batch
 
 
+@one_blas_thread()
 def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
     sources: list[str] = []
     failures: list[tuple[int, str]] = []
