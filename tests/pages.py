@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tinysight.serving.access_control import AccessRules
 from tinysight.serving.app import Service
 from tinysight.serving.limits import Limits
 from tinysight.serving.server import Server, listen
@@ -31,7 +32,7 @@ STROKES = {
 @contextmanager
 def serving(classifier, key=""):
     """Serve a classifier and the page on a free port; gives where as `url`, and what was posted as `bodies`."""
-    service = Service(classifier, "digits", api_key=key, is_logging=False)
+    service = Service(classifier, "digits", access=AccessRules(api_key=key), is_logging=False)
     running = SimpleNamespace(bodies=[], key=key)
     service.application = keep_bodies(service.application, running.bodies)
     limits = Limits()

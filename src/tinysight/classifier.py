@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from .blas_threads import one_blas_thread
 from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import build_model, open_session, read_model, read_model_bytes
@@ -168,6 +169,7 @@ class Classifier:
             raise ModelFileError("the classifier gives NaN for an image; its weights are damaged: train it again")
         return result
 
+    @one_blas_thread()
     def frame(self, picture: Picture, name: str | None = None, max_pixels: int | None = None) -> Framed:
         """Return a picture as this classifier's input, with a note on what was changed.
 
@@ -181,6 +183,7 @@ class Classifier:
         """
         return frame_picture(read_picture(picture, name, max_pixels), self.framing)
 
+    @one_blas_thread()
     def predict(self, pictures: Picture | Iterable[Picture], top: int = 1) -> list[Prediction]:
         """Classify pictures.
 

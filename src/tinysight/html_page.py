@@ -9,6 +9,7 @@ import html
 import json
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from .classifier import Classifier
 from .errors import OutputError, SettingsError
@@ -27,7 +29,8 @@ STYLE_LINK = '<link rel="stylesheet" href="page/page.css">'
 SCRIPT_LINK = '<script type="module" src="page/page.js"></script>'
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 MAX_INT8 = 127  # -128 is left out, so that positive and negative weights share a scale
-NUM_PROBES = 256
+NUM_DRAWINGS = 100  # on which page and classifier are compared
+DRAWING_SIDE = 140  # pixels
 MAX_WEIGHTS = 32_000_000  # larger pages are slow to open and to predict in a browser
 
 
@@ -38,12 +41,13 @@ class ExportedPage:
     Attributes:
         path: The page.
         num_bytes: Its size.
-        num_same: On how many of `NUM_PROBES` random patterns the page's 8-bit weights predict the classifier's class.
+        largest_change: By how much the page's 8-bit weights change a probability at most, on `NUM_DRAWINGS` random
+            drawings.
     """
 
     path: Path
     num_bytes: int
-    num_same: int
+    largest_change: float
 
 
 def check_page_path(path: Path, overwrite: bool) -> None:
@@ -90,7 +94,7 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
     }
     data = build_page(stored).encode()
     write_whole(path, data)
-    return ExportedPage(path, len(data), _count_same(classifier, used))
+    return ExportedPage(path, len(data), _largest_change(classifier, used))
 
 
 def build_page(stored: dict[str, Any]) -> str:
@@ -157,15 +161,22 @@ def _packed(quantized: NDArray[np.int8], scales: NDArray[np.float32], biases: ND
     return {"inputs": inputs, "outputs": outputs, **dict(zip(("weights", "scales", "biases"), texts, strict=True))}
 
 
-def _count_same(classifier: Classifier, layers: list[Layer]) -> int:
-    """Count on how many smooth random patterns, the same each time, layers predict the class that a classifier does."""
-    shape = classifier.framing.image_shape
+def _largest_change(classifier: Classifier, layers: list[Layer]) -> float:
+    """Return the largest difference between a probability of layers and of a classifier on random drawings."""
+    images = np.stack([classifier.frame(drawing).pixels for drawing in _drawings()])
+    return float(np.abs(run_layers(layers, images) - classifier.probabilities(images)).max())
+
+
+def _drawings() -> Iterator[NDArray[np.uint8]]:
+    """Yield drawings of one to three bent lines as on the page's pad, black on white; the same ones each time."""
     rng = np.random.default_rng(0)
-    coarse = rng.random((NUM_PROBES, -(-shape[0] // 4), -(-shape[1] // 4), *shape[2:])) ** 4
-    patterns = coarse.repeat(4, axis=1).repeat(4, axis=2)[:, : shape[0], : shape[1]]
-    images = np.rint(patterns * 255).astype(np.uint8)
-    expected = classifier.probabilities(images).argmax(axis=1)
-    return int((run_layers(layers, images).argmax(axis=1) == expected).sum())
+    for _ in range(NUM_DRAWINGS):
+        drawing = Image.new("L", (DRAWING_SIDE, DRAWING_SIDE), 255)
+        for _ in range(rng.integers(1, 4)):
+            points = rng.uniform(0.15 * DRAWING_SIDE, 0.85 * DRAWING_SIDE, (rng.integers(2, 6), 2))
+            line = [(float(x), float(y)) for x, y in points]
+            ImageDraw.Draw(drawing).line(line, fill=0, width=DRAWING_SIDE // 14, joint="curve")
+        yield np.asarray(drawing)
 
 
 def run_layers(layers: list[Layer], images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from PIL.Image import Image
 
+from .blas_threads import one_blas_thread
 from .classifier import Classifier, Prediction, check_top
 from .errors import PictureError
 from .preprocessing.decode import read_picture, without_warnings
@@ -155,6 +156,7 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
         yield batch
 
 
+@one_blas_thread()
 def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
     pictures = [source for source in batch if not isinstance(source[1], PassedOver)]
     notes = [str(note) for _, note in batch if isinstance(note, PassedOver)]

@@ -89,6 +89,9 @@ def page(request, visit):
     return opened
 
 
+WHITE = np.full((60, 60), 255, np.uint8)
+
+
 def as_png(pixels):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -211,6 +214,35 @@ def test_drawing_with_a_finger_scrolls_nothing(visit, exported):
     wait_for_answer(page)
     assert answered(page)["className"]
     assert page.evaluate("() => scrollY") == 0
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(667, 375), (844, 390), (568, 320), (375, 667), (1280, 720), (1280, 480)]
+)
+def test_the_pad_its_buttons_and_the_answer_fit_the_window(visit, exported, width, height):
+    page = visit(exported.as_uri(), viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
+    draw(page, STROKES["7"])
+    pad, tools, best, bars = (page.locator(name).bounding_box() for name in ("#pad", ".tools", "#best", "#bars"))
+    assert pad["width"] == pytest.approx(pad["height"], abs=1)
+    assert pad["width"] >= min(200, height - 110)
+    assert tools["y"] + tools["height"] <= height
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width > height:  # the answer is beside the pad
+        assert best["y"] < pad["y"] + pad["height"]
+        assert bars["x"] >= pad["x"] + pad["width"]
+        assert bars["y"] + bars["height"] <= height
+    buttons = [button.bounding_box() for button in page.locator(".tools button").all()]
+    assert all(button["height"] >= 44 for button in buttons)
+    assert max(button["x"] + button["width"] for button in buttons) <= tools["x"] + tools["width"] + 1
+
+
+@pytest.mark.parametrize("strokes", [[[(50, 50)]], [[(30, 30)], [(60, 60)]]])
+def test_a_dot_is_told_to_be_too_small_and_a_white_picture_to_be_blank(page, strokes):
+    draw(page, strokes)
+    assert answered(page)["state"] == "rejected"
+    assert page.locator("#note").inner_text() == "too little ink to read: draw it larger"
+    page.locator("#file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": as_png(WHITE)})
+    page.wait_for_function("() => document.getElementById('note').textContent.includes('blank')")
 
 
 def test_a_picture_that_cannot_be_read_is_explained_in_a_line(visit, server, exported):

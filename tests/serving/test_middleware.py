@@ -1,59 +1,7 @@
-"""Access control by host, origin and API key; the access log."""
-
-import re
+"""The access log."""
 
 import pytest
-from services import assert_error, raw_status, running
-
-
-def test_only_its_own_names_reach_the_service(service, client):
-    for host in ("localhost", "LOCALHOST:9", "127.0.0.1", "[::1]:8000"):
-        assert client.get("/classifier", headers={"Host": host}).status_code == 200
-    for host in ("elsewhere.example", "localhost.elsewhere.example", "", "127.0.0.1.nip.io:8000"):
-        assert_error(client.get("/classifier", headers={"Host": host}), 421, "--allow-host")
-    for hosts in (b"", b"Host: localhost\r\nHost: other\r\n"):
-        assert raw_status(service.send_raw(b"GET /classifier HTTP/1.1\r\n" + hosts + b"\r\n")) == 400
-
-
-def test_pages_of_other_sites_are_not_answered(client, pictures):
-    for origin in ("https://elsewhere.example", "null", "http://[", "http://localhost.elsewhere.example"):
-        assert_error(client.post("/predict", content=pictures[0], headers={"Origin": origin}), 403)
-    own = client.post("/predict", content=pictures[0], headers={"Origin": str(client.base_url)})
-    assert own.status_code == 200
-    assert client.options("/predict", headers={"Origin": "http://localhost"}).status_code == 405
-
-
-@pytest.mark.slow
-def test_a_host_that_was_allowed_is_answered(model_path, tmp_path):
-    with running(tmp_path, model_path, "--allow-host", "Digits.example") as service, service.client() as client:
-        assert client.get("/", headers={"Host": "digits.example:443"}).status_code == 200
-
-
-def test_a_key_protects_all_but_the_page_and_health(model_path, tmp_path, pictures):
-    with running(tmp_path, model_path, TINYSIGHT_API_KEY="sesame-open") as service, service.client() as client:
-        for path in ("/", "/page/page.js", "/v2/health/live", "/v2/health/ready"):
-            assert client.get(path).status_code == 200
-        for path in ("/classifier", "/metrics", "/openapi.json", "/v2", "/v2/models/digits", "/nothing"):
-            response = client.get(path)
-            assert_error(response, 401, "an API key is needed", "Authorization: Bearer KEY")
-            assert response.headers["www-authenticate"] == "Bearer"
-        for given in ("Bearer wrong", "Basic sesame-open", "sesame-open", "Bearer sesame-open2", "Bearer ü"):
-            headers = {"Authorization": given.encode("latin-1")}
-            assert client.post("/predict", content=pictures[0], headers=headers).status_code == 401
-        headers = {"Authorization": "Bearer sesame-open"}
-        assert client.post("/predict", content=pictures[0], headers=headers).status_code == 200
-    assert "sesame" not in service.announced + service.log.read_text()
-
-
-@pytest.mark.slow
-def test_on_an_open_address_a_key_is_generated_unless_switched_off(model_path, tmp_path):
-    with running(tmp_path, model_path, "--host", "0.0.0.0") as service, service.client() as client:
-        made = service.process.stdout.readline()
-        key = re.search(r"key.*: (\S{20,})$", made).group(1)
-        assert client.get("/classifier").status_code == 401
-        assert client.get("/classifier", headers={"Authorization": f"Bearer {key}"}).status_code == 200
-    with running(tmp_path, model_path, "--host", "0.0.0.0", "--no-api-key") as service, service.client() as client:
-        assert client.get("/classifier").status_code == 200
+from services import running
 
 
 @pytest.mark.slow

@@ -79,7 +79,8 @@ def test_a_client_of_the_protocol_gets_errors_that_say_what_is_wrong(triton, ima
     for changes, status, words in (
         ({"name": "pixels"}, "400", "expected 'images'"),
         ({"shape": (5, 28, 27)}, "400", "[number of images, 28, 28]"),
-        ({"shape": (28, 28)}, "400", "[number of images, 28, 28]"),
+        ({"shape": (28, 28)}, "400", "is [28, 28]; expected [number of images, 28, 28]"),
+        ({"shape": (3, 28, 28, 1)}, "400", "is [3, 28, 28, 1]; expected [number of images, 28, 28]"),
         ({"datatype": "FP32"}, "400", "expected UINT8"),
         ({"output": "labels"}, "400", "expected 'probabilities'"),
         ({"shape": (1025, 28, 28)}, "413", "1,024"),
@@ -89,6 +90,16 @@ def test_a_client_of_the_protocol_gets_errors_that_say_what_is_wrong(triton, ima
             ask(**changes)
         assert error.value.status() == status
         assert words in error.value.message()
+
+
+def test_the_datatype_is_checked_before_the_shape(client):
+    files = {"name": "images", "shape": [1], "datatype": "BYTES", "data": ["QUJD"]}
+    assert_error(client.post(INFER, json={"inputs": [files]}), 400, '"BYTES"; expected UINT8', "/predict")
+
+
+def test_a_long_shape_is_shown_shortened(client, images):
+    for shape, words in (([1] * 50_000, "[1, 1, 1, 1, 1, 1, 1, 1, …];"), ([[[28]]], "list;"), ({"a": 1}, "dict;")):
+        assert_error(client.post(INFER, json=infer_body(images, shape=shape)), 400, f"the shape of 'images' is {words}")
 
 
 def test_data_may_be_flat_or_nested(client, classifier, images):

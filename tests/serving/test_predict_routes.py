@@ -2,7 +2,7 @@
 
 import json
 import time
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, encodebytes, urlsafe_b64encode
 from dataclasses import asdict
 
 import numpy as np
@@ -61,13 +61,33 @@ def test_one_bad_picture_fails_the_request_and_the_message_says_which(client, pi
         (b"[]", "application/json; charset=utf-8", 422, "images"),
         (b'{"images": []}', "application/json", 422, "images"),
         (b'{"images": [7]}', "application/json", 422, "picture 1 of 1"),
-        (b"--x--", "multipart/form-data; boundary=x", 415, "form"),
+        (b"--x--", "multipart/form-data; boundary=x", 422, "has no file"),
+        (b"--x--\r\n", "multipart/form-data", 400, "no boundary"),
+        (b"picture=seven", "application/x-www-form-urlencoded", 415, "--data-binary"),
         (json.dumps({"images": ["QQ=="] * 65}).encode(), "application/json", 413, "64"),
     ],
 )
 def test_bodies_that_cannot_be_used_get_an_error_of_one_line(client, content, content_type, status, word):
     headers = {"Content-Type": content_type}
     assert_error(client.post("/predict", content=content, headers=headers), status, word)
+
+
+def test_a_form_may_hold_several_pictures_in_order(client, classifier, pictures):
+    files = [("file", ("a.png", picture, "image/png")) for picture in pictures[:3]]
+    answers = client.post("/predict?top=2", files=files).json()["predictions"]
+    expected = [prediction.class_name for prediction in classifier.predict(pictures[:3])]
+    assert [answer["class_name"] for answer in answers] == expected
+    assert [answer["source"] for answer in answers] == ["picture 1", "picture 2", "picture 3"]
+    files[1] = ("other", ("b.png", b"no picture"))
+    assert_error(client.post("/predict", files=files), 422, "picture 2 of 3")
+
+
+def test_base64_and_data_urls_are_predicted_as_the_file_is(client, pictures):
+    plain = client.post("/predict", content=pictures[0]).json()
+    wrapped, url_safe = encodebytes(pictures[0]).decode(), urlsafe_b64encode(pictures[0]).decode().rstrip("=")
+    data_url = f"data:image/png;base64,{b64encode(pictures[0]).decode()}"
+    for text in (wrapped, url_safe, data_url):
+        assert client.post("/predict", json={"images": [text]}).json() == plain
 
 
 def test_wrong_parameters_get_an_error_of_one_line(client, pictures):

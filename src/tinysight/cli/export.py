@@ -1,5 +1,6 @@
 """The command `tinysight export`."""
 
+from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -39,11 +40,12 @@ def export(
     check_choice("format", output_format, EXPORT_FORMATS)
     path = out or Path(f"{classifier.stem if classifier else 'digits'}.html")
     from ..classifier import Classifier
-    from ..html_page import NUM_PROBES, check_page_path, export_page
+    from ..html_page import NUM_DRAWINGS, check_page_path, export_page
 
     check_page_path(path, overwrite)
     page = export_page(Classifier.load(classifier) if classifier else Classifier.pretrained(), path, "", overwrite)
     console.print_line(f"wrote {page.path}: {page.num_bytes / 1e6:.2f} MB")
     console.print_line(
-        f"its 8-bit weights give the classifier's own answer on {page.num_same} of {NUM_PROBES} random patterns"
+        f"its weights are rounded to 8 bits: on {NUM_DRAWINGS} random drawings, that changes no probability by more "
+        f"than {ceil(1000 * page.largest_change) / 10} percentage points"
     )

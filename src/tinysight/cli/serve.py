@@ -42,7 +42,18 @@ LogOption = Annotated[
 ]
 AllowHostOption = Annotated[
     list[str] | None,
-    _option("Access", "Host name by which clients may call the service. Repeat the option for several names."),
+    _option(
+        "Access",
+        "Host name by which clients may call the service, beside its addresses. Repeat the option for several names.",
+    ),
+]
+AllowOriginOption = Annotated[
+    list[str] | None,
+    _option(
+        "Access",
+        "Site whose web pages may call the service, such as https://digits.example. * allows every site. Repeat the "
+        "option for several sites.",
+    ),
 ]
 ApiKeyOption = Annotated[
     str | None,
@@ -69,6 +80,7 @@ def serve(
     name: NameOption = None,
     log: LogOption = True,
     allow_host: AllowHostOption = None,
+    allow_origin: AllowOriginOption = None,
     api_key: ApiKeyOption = None,
     no_api_key: NoApiKeyOption = False,
     max_body: MaxBodyOption = 16.0,
@@ -87,6 +99,7 @@ def serve(
         raise SettingsError(f"the name is {name!r}; expected one without /, since it is one part of a path")
     key = _choose_key(host, api_key, no_api_key)
     try:
+        from ..serving.access_control import parse_origin, rules_for
         from ..serving.app import Service
         from ..serving.limits import BODY_MIB, MEGAPIXEL, MIB, PICTURE_MEGAPIXELS, Limits
         from ..serving.server import listen, run
@@ -97,13 +110,14 @@ def serve(
     # Check the limits before the conversion to whole numbers, which fails on NaN and infinity.
     check_number("largest body in MiB", max_body, *BODY_MIB)
     check_number("largest picture in megapixels", max_pixels, *PICTURE_MEGAPIXELS)
+    origins = list(map(parse_origin, allow_origin or ()))
     limits = Limits(max_body_bytes=int(max_body * MIB), max_pixels=int(max_pixels * MEGAPIXEL), max_waiting=max_waiting)
     loaded = Classifier.load(classifier) if classifier else Classifier.pretrained()
     name = name or _default_name(classifier)
     # Open the socket before the service starts its worker: a port in use is found first.
     with listen(host, port) as listener:
-        allowed_hosts = (host, *(allow_host or ()))
-        service = Service(loaded, name, limits=limits, api_key=key, allowed_hosts=allowed_hosts, is_logging=log)
+        access = rules_for(host, listener.getsockname()[0], allow_host or [], origins, key)
+        service = Service(loaded, name, limits=limits, access=access, is_logging=log)
         shown_host = f"[{host}]" if ":" in host else host
         console.print_line(f"serving {name} at http://{shown_host}:{listener.getsockname()[1]}/ (Ctrl-C stops)")
         if key and not api_key:

@@ -4,7 +4,13 @@ import { paintInput } from "./canvas.js";
 
 const ALL_SHOWN = 12; // up to so many classes are all shown, in their own order
 const MOST_SHOWN = 8; // of more classes so many are shown, the most probable first
+const TOO_SMALL = "too little ink to read: draw it larger"; // of a dot, which framing leaves out as dirt
 const QUIET = 900; // milliseconds without a new prediction before it is announced
+
+// Whether framing found nothing to show to the network.
+function isBlank(prediction) {
+  return !prediction.pixels.some((value) => value > 0);
+}
 
 function percent(share) {
   if (share > 0.999) return "> 99.9 %"; // no prediction is certain
@@ -48,7 +54,8 @@ export class PredictionView {
     page.confidence.textContent = this.confidence(prediction, isRejected);
     const isAboutSize = prediction.note.startsWith("framed from"); // true of every drawing
     const isNoteShown = isPicture || (isRejected && !isAboutSize);
-    page.note.textContent = isNoteShown ? prediction.note : "";
+    const note = !isPicture && isBlank(prediction) ? TOO_SMALL : prediction.note;
+    page.note.textContent = isNoteShown ? note : "";
     paintInput(page.input, this.framing, prediction.pixels);
     const size = `${this.framing.width}×${this.framing.height}`;
     page.input.setAttribute("aria-label", `What the network sees, ${size} pixels`);
@@ -66,8 +73,7 @@ export class PredictionView {
 
   confidence(prediction, isRejected) {
     if (!isRejected) return `${percent(prediction.probability)} sure`;
-    const isBlank = !prediction.pixels.some((value) => value > 0);
-    return isBlank ? "" : `most like ${prediction.class_name}, ${percent(prediction.probability)}`;
+    return isBlank(prediction) ? "" : `most like ${prediction.class_name}, ${percent(prediction.probability)}`;
   }
 
   fillBars(prediction, isRejected) {

@@ -1,6 +1,5 @@
 """The ASGI application: routes, middleware, error handlers, and the files of the drawing page."""
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
@@ -16,11 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..classifier import Classifier
+from .access_control import AccessRules, with_access_control
 from .batching import MAX_BATCH, BatchQueue
 from .errors import JSON, error_response, error_responses
 from .limits import Limits
 from .metrics import Metrics
-from .middleware import AccessControl, AccessLog
+from .middleware import AccessLog
 from .open_inference import InferenceRequest, inference_routes
 from .predict_routes import PredictRequest, add_predict_routes
 from .request_body import RequestBodies
@@ -42,8 +42,7 @@ class Service:
         name: str,
         *,
         limits: Limits | None = None,
-        api_key: str = "",
-        allowed_hosts: Iterable[str] = (),
+        access: AccessRules | None = None,
         is_logging: bool = True,
     ) -> None:
         """Start the worker process, and build the application.
@@ -52,8 +51,7 @@ class Service:
             classifier: The classifier that is served.
             name: The classifier's name in responses and paths.
             limits: Upper bounds; by default `Limits()`.
-            api_key: Key that requests must have; empty if they need none.
-            allowed_hosts: Names and addresses of the service, beside the loopback ones.
+            access: Who may use the service; by default every program on this machine.
             is_logging: Whether a line is logged for each request.
         """
         limits = limits or Limits()
@@ -66,7 +64,7 @@ class Service:
         self.api.include_router(page_routes())
         _add_metrics_and_document(self.api, metrics)
         # The middleware, from the inside out.
-        controlled = AccessControl(_answer_head_as_get(self.api), allowed_hosts, api_key)
+        controlled = with_access_control(_answer_head_as_get(self.api), access or AccessRules())
         self.application: ASGIApp = AccessLog(controlled, metrics, is_logging)
 
     def close(self) -> None:

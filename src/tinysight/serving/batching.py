@@ -5,6 +5,7 @@ one picture costs.
 """
 
 import asyncio
+import os
 import pickle
 import subprocess
 import sys
@@ -214,7 +215,10 @@ class BatchQueue:
         code = f"import sys; sys.path[:] = {sys.path!r}; from tinysight.serving.worker import main; main()"
         command = [sys.executable, "-c", code]
         pipe, discard = subprocess.PIPE, subprocess.DEVNULL  # C libraries print about damaged pictures
-        self._worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=discard)  # noqa: S603 - our own code
+        environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}  # `Classifier.frame` uses one; more need not start
+        self._worker = subprocess.Popen(  # noqa: S603 - our own code
+            command, stdin=pipe, stdout=pipe, stderr=discard, env=environment
+        )
         self._stdin, self._stdout = cast("IO[bytes]", self._worker.stdin), cast("IO[bytes]", self._worker.stdout)
         pickle.dump(self._init_message, self._stdin)
         self._stdin.flush()

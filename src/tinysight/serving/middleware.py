@@ -1,95 +1,17 @@
-"""ASGI middleware: access control by host, origin and API key; and the access log."""
+"""ASGI middleware for the access log, and uvicorn's own log in the same form."""
 
 import contextlib
-import hmac
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import CLOSE, error_response
 from .metrics import Metrics
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
-OPEN_PATHS = frozenset({"/", "/v2/health/live", "/v2/health/ready"})  # need no API key
-OPEN_PREFIX = "/page/"
 NO_ROUTE = "none"
-
-
-class AccessControl:
-    """Answers only requests with a known host, a known origin and the API key.
-
-    The checks of host and origin keep web pages of other sites away from a service on this machine. Their requests
-    have an Origin header that names the other site. A site whose name resolves to this machine (DNS rebinding) has its
-    own name in the Host header.
-    """
-
-    def __init__(self, application: ASGIApp, allowed_hosts: Iterable[str], api_key: str = "") -> None:
-        """Wrap an application.
-
-        Args:
-            application: Answers the requests that are let through.
-            allowed_hosts: Names and addresses of the service, beside the loopback ones.
-            api_key: Key that requests must have; empty if they need none.
-        """
-        self._application = application
-        self._hosts = frozenset(host.lower().strip("[]").encode() for host in (*LOOPBACK_HOSTS, *allowed_hosts))
-        self._authorization = f"Bearer {api_key}".encode() if api_key else b""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with an error."""
-        if scope["type"] == "http" and (error := self._error(scope)):
-            await error_response(error)(scope, receive, send)
-        else:
-            await self._application(scope, receive, send)
-
-    def _error(self, scope: Scope) -> HTTPException | None:
-        host, authorization, origin, num_hosts = b"", b"", b"", 0
-        for name, value in scope["headers"]:
-            if name == b"host":
-                host, num_hosts = value, num_hosts + 1
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"origin":
-                origin = value
-        if num_hosts != 1:
-            return HTTPException(400, f"the request has {num_hosts} Host headers; expected one", CLOSE)
-        if _host_name(host) not in self._hosts:
-            message = "the Host header names another host; call the service by its address, or start it with"
-            return HTTPException(421, f"{message} --allow-host and that name", CLOSE)
-        if origin and _origin_host(origin) not in self._hosts:
-            message = "the request comes from a web page of another site; open the service's own page instead"
-            return HTTPException(403, message, CLOSE)
-        return self._api_key_error(scope["path"], authorization)
-
-    def _api_key_error(self, path: str, authorization: bytes) -> HTTPException | None:
-        if not self._authorization or path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
-            return None
-        if hmac.compare_digest(authorization, self._authorization):
-            return None
-        problem = "this is not the service's API key" if authorization else "an API key is needed"
-        message = f"{problem}; programs send it in the header Authorization: Bearer KEY"
-        return HTTPException(401, message, {"WWW-Authenticate": "Bearer", **CLOSE})
-
-
-def _host_name(host: bytes) -> bytes:
-    """Return a Host header's name or address, without port and brackets."""
-    if host.startswith(b"["):
-        return host[1:].partition(b"]")[0].lower()
-    return host.partition(b":")[0].lower()
-
-
-def _origin_host(origin: bytes) -> bytes:
-    try:
-        return (urlsplit(origin.decode("latin-1")).hostname or "").encode("latin-1")
-    except ValueError:
-        return b""
 
 
 class AccessLog:

@@ -1,14 +1,11 @@
 """The routes ``POST /predict`` and ``GET /classifier``."""
 
 import json
-from base64 import b64decode
-from binascii import Error as Base64Error
 from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 from pydantic import BaseModel, Field, create_model
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +15,7 @@ from .batching import BatchQueue
 from .errors import JSON, error_responses
 from .limits import Limits
 from .request_body import RequestBodies
+from .request_pictures import FORM, pictures_in
 
 # The models below describe the routes in the OpenAPI document. The JSON itself comes from `Prediction.to_dict` and
 # `describe`; a test validates it against them.
@@ -63,16 +61,29 @@ class PredictResponse(BaseModel):
 class PredictRequest(BaseModel):
     """Pictures to predict."""
 
-    images: list[str] = Field(description="Picture files, each as base64.", min_length=1)
+    images: list[str] = Field(
+        description="Picture files, each as base64 (either alphabet; padding and line breaks do not matter) or a data "
+        "URL with base64.",
+        min_length=1,
+    )
 
 
 PICTURE = {"schema": {"type": "string", "format": "binary", "description": "A picture file."}}
+FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+PICTURE_FORM = {
+    "type": "object",
+    "description": "Picture files, in the order of the form. The names of the fields do not matter.",
+    "properties": {"file": {**FILES, "minItems": 1}},
+    "required": ["file"],
+    "additionalProperties": FILES,
+}
 REQUEST_BODY = {
     "requestBody": {
         "required": True,
         "content": {
             "image/*": PICTURE,
             "application/octet-stream": PICTURE,
+            FORM: {"schema": PICTURE_FORM},
             JSON: {"schema": {"$ref": "#/components/schemas/PredictRequest"}},
         },
     }
@@ -100,9 +111,9 @@ def add_predict_routes(
         top: Annotated[int, Query(ge=1, le=1_000_000, description="How many classes to rank.")] = 1,
         pixels: Annotated[bool, Query(description="Whether to return the network's input too.")] = False,
     ) -> Response:
-        """Predict the class of a picture, or of several sent as JSON."""
+        """Predict the class of a picture, or of several sent as JSON or as a form."""
         with await bodies.read(request) as body:
-            pictures = _pictures_in(body, request.headers.get("content-type", ""), limits.max_pictures)
+            pictures = pictures_in(body, request.headers.get("content-type", ""), limits.max_pictures)
             return Response(await queue.predict(pictures, top, pixels), media_type=JSON)
 
     @api.get(
@@ -124,31 +135,3 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
     }
-
-
-def _pictures_in(body: bytes, content_type: str, max_pictures: int) -> list[bytes]:
-    """Return the picture files in a body: the body itself, unless it is JSON."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith("multipart/"):
-        raise HTTPException(415, "the body is a form; send the picture file itself, or several as JSON")
-    if media_type != JSON:
-        return [body]
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        raise HTTPException(400, 'the body is not JSON; expected {"images": ["picture as base64", …]}') from None
-    images = decoded.get("images") if isinstance(decoded, dict) else None
-    if not isinstance(images, list) or not images:
-        raise HTTPException(422, 'the body has no list of images; expected {"images": ["picture as base64", …]}')
-    if len(images) > max_pictures:
-        raise HTTPException(413, f"{len(images):,} pictures are too many; send up to {max_pictures} at once")
-    return [_decoded(image, f"picture {number} of {len(images)}") for number, image in enumerate(images, 1)]
-
-
-def _decoded(image: object, name: str) -> bytes:
-    try:
-        if isinstance(image, str):
-            return b64decode(image, validate=True)
-    except (Base64Error, ValueError):  # ValueError: it is not ASCII
-        pass
-    raise HTTPException(422, f"{name}: not base64; expected a picture file as a base64 string")

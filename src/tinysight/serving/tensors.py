@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from .limits import Limits
 
 INPUT, OUTPUT = "images", "probabilities"
-UINT8, FP32 = "UINT8", "FP32"
+UINT8, FP32, BYTES = "UINT8", "FP32", "BYTES"
+MEMBERS_SHOWN = 8  # of a list, in an error
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,8 @@ def parse_inference_request(
     request = _checked_object(decoded, "the request")
     # Check the only input.
     put = _only_tensor(request, "inputs", INPUT)
+    _check_datatype(put.get("datatype"))
     shape = _checked_shape(put.get("shape"), image_shape, limits.max_images)
-    if put.get("datatype") != UINT8:
-        raise HTTPException(400, f"the datatype of '{INPUT}' is {_shown(put.get('datatype'))}; expected {UINT8}")
     # Take the images from the JSON, or from the bytes after it.
     size = _parameters(put).get("binary_data_size")
     images = _from_json(put.get("data"), shape) if size is None else _from_bytes(tensor, size, shape)
@@ -130,6 +130,12 @@ def _parameters(holder: dict[str, Any]) -> dict[str, Any]:
     return _checked_object(holder.get("parameters", {}), "parameters")
 
 
+def _check_datatype(datatype: object) -> None:
+    if datatype != UINT8:
+        files = "; picture files go to /predict" if datatype == BYTES else ""
+        raise HTTPException(400, f"the datatype of '{INPUT}' is {_shown(datatype)}; expected {UINT8}{files}")
+
+
 def _checked_shape(shape: object, image_shape: tuple[int, ...], max_images: int) -> tuple[int, ...]:
     expected = f"[number of images, {', '.join(map(str, image_shape))}]"
     is_shape = isinstance(shape, list) and all(type(side) is int for side in shape)
@@ -187,7 +193,15 @@ def _wants_bytes(request: dict[str, Any]) -> bool:
 
 
 def _shown(value: object) -> str:
-    """Return a received value as JSON, shortened; of a list or an object only its type."""
-    is_plain = isinstance(value, str | int | float | None)
-    text = json.dumps(value, ensure_ascii=False) if is_plain else type(value).__name__
+    """Return a received value as JSON, shortened; of an object, or of a list of anything but plain values, its type."""
+    members = value[:MEMBERS_SHOWN] if isinstance(value, list) else [value]
+    if not all(isinstance(member, str | int | float | None) for member in members):
+        return type(value).__name__
+    if isinstance(value, list):
+        text = json.dumps(members, ensure_ascii=False)
+        return _shortened(text if len(value) <= MEMBERS_SHOWN else f"{text[:-1]}, …]")
+    return _shortened(json.dumps(value, ensure_ascii=False))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
