@@ -3,8 +3,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tinysight.classifier import Classifier
-from tinysight.preprocessing.transparency import on_background
 from tinysight.preprocessing.decode import read_picture
+from tinysight.preprocessing.transparency import on_background
 
 DIGITS = {  # points of a stroke, in a square of 320 pixels
     0: [(160, 60), (110, 95), (95, 160), (110, 225), (160, 260), (210, 225), (225, 160), (210, 95), (160, 60)],

@@ -16,11 +16,11 @@ import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ..errors import PictureError
-from .transparency import on_background
 from .formats import FORMATS, format_of
 from .inputs import Picture, array_image, as_array, file_content, is_array, name_of
 from .jpeg import with_end_marker
 from .plain_png import read_plain_png
+from .transparency import on_background
 
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
 # How Pillow says that a file may be whole, but is of a kind that it does not read
