@@ -243,6 +243,7 @@ def _own_images_part(result: Result) -> str:
         "## Accuracy on folders of pictures\n",
         "Test accuracy on folders with `train` and `test`, the same for all programs: mean ± standard deviation over "
         "the seeds 0, 1, …. The seed chooses the pictures in each, class by class, and is each program's seed too. "
+        "A figure without ± is of one seed. "
         "Where nothing else is said, a fifth of each class is for testing. MNIST's rows have its 10,000 test images. "
         "With all of MNIST's training images, logistic regression and SVM depend on no seed and ran once. "
         "Command: `python -m benchmarks own-images --full`; `--only` names programs or folders to measure.\n",
