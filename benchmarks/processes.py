@@ -17,9 +17,10 @@ ENVIRONMENTS = Path(".venv-bench")
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that succeeded: its seconds, its peak memory in MiB, and the lines it printed, each with its time."""
+    """A program that succeeded: seconds, seconds of CPU time, peak memory in MiB, printed lines, each with its time."""
 
     seconds: float
+    cpu_seconds: float
     peak_mib: float
     lines: list[tuple[float, str]]
 
@@ -39,7 +40,7 @@ def run(command: list[str], **environment: str) -> Finished:
         errors.seek(0)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{errors.read()[-2000:]}")
-    return Finished(seconds, usage.ru_maxrss / 1024, lines)
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, lines)
 
 
 def train(data: str, *options: str, **environment: str) -> tuple[Finished, dict, list[dict]]:

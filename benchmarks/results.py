@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import prediction
+from .image_folders import FOLDERS
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "RESULTS.md"
@@ -20,6 +21,13 @@ NAMES = {
     "pytorch": "PyTorch, as in its tutorial",
     "tuned_pytorch": "PyTorch, tuned by us (batch size 256, one-cycle)",
     "jax_optax": "JAX with Optax",
+}
+OWN_IMAGES = {
+    "tinysight": "Tinysight, no options",
+    "tinysight_best": "Tinysight, chosen options",
+    "logistic_regression": "logistic regression",
+    "hog_svm": "HOG + SVM",
+    "keras_convnet": "Keras convnet",
 }
 Result = dict[str, Any]
 
@@ -45,12 +53,13 @@ def write_page() -> None:
         "serving-memory": _serving_memory_part,
         "growth": _growth_part,
         "accuracy": _accuracy_part,
+        "own-images": _own_images_part,
     }
     for name, writer in writers.items():
         if path_of(name).exists():
             result = json.loads(path_of(name).read_text())
             parts.append(writer(result))
-            if name != "time":  # each of its goals has its own date
+            if name not in ("time", "own-images"):  # each of their goals or programs has its own date
                 parts.append(f"{_about(result)}\n")
     PAGE.write_text("\n".join(parts))
     if path_of("time").exists():
@@ -222,10 +231,57 @@ def _accuracy_part(result: Result) -> str:
     ]
     for name, row in result["rows"].items():
         percents = [100 * accuracy for accuracy in row["accuracies"]]
-        mean = f"{statistics.mean(percents):.2f} ± {statistics.stdev(percents):.2f} %"
+        mean = _mean(percents)
         each = ", ".join(f"{percent:.2f}" for percent in percents)
         lines.append(f"| {name} | `{row['command']}` | {row['epochs']} | {row['seconds']:.0f} | {mean} | {each} |")
     return "\n".join(lines) + "\n"
+
+
+def _own_images_part(result: Result) -> str:
+    programs = [name for name in OWN_IMAGES if name in result["measured"]]
+    lines = [
+        "## Accuracy on folders of pictures\n",
+        "Test accuracy on folders with `train` and `test`, the same for all programs: mean ± standard deviation over "
+        "the seeds 0, 1, …. The seed chooses the pictures in each, class by class, and is each program's seed too. "
+        "A figure without ± is of one seed. "
+        "Where nothing else is said, a fifth of each class is for testing. MNIST's rows have its 10,000 test images. "
+        "With all of MNIST's training images, logistic regression and SVM depend on no seed and ran once. "
+        "Command: `python -m benchmarks own-images --full`; `--only` names programs or folders to measure.\n",
+        "- Tinysight with no options is `tinysight train FOLDER`. A test image that it leaves out counts as wrong.",
+        "- Logistic regression: scikit-learn's, with its defaults behind `StandardScaler`, on 28×28 pixels, grey or, "
+        "where the pictures are in colour, in colour.",
+        "- HOG + SVM: scikit-image's `hog` with its defaults on 64×64 grey pixels. scikit-learn's `SVC` with its "
+        "defaults, or `LinearSVC` for more than 10,000 training images, as scikit-learn advises.",
+        "- Keras convnet: three convolutions with max pooling and a dense layer of 128, at 64×64 in colour, as in the "
+        "tutorial “Image classification”. A fifth of the training images are for validation. At most "
+        f"{FOLDERS['omniglot'].epochs} epochs, and early stopping after 3 without a lower validation loss; at most "
+        f"{FOLDERS['mnist-100'].epochs} epochs with all of MNIST's training images.\n",
+        "| pictures | classes | training, test images | " + " | ".join(OWN_IMAGES[name] for name in programs) + " |",
+        "|---" * (3 + len(programs)) + "|",
+    ]
+    for name, folder in result["folders"].items():
+        counts = folder["splits"]["0"]
+        cells = [_own_images_cell(folder, program) for program in programs]
+        images = f"{counts['train']:,}, {counts['test']:,}"
+        lines.append(f"| {FOLDERS[name].title} | {counts['classes']} | {images} | {' | '.join(cells)} |")
+    if "tinysight_best" in programs:
+        options = {name: FOLDERS[name].best for name in result["folders"]}
+        lines.append("\nThe chosen options: " + "; ".join(f"{name}: `{best}`" for name, best in options.items()) + ".")
+    about = [f"{OWN_IMAGES[name]}: {_about(result['measured'][name])}" for name in programs]
+    return "\n".join([*lines, "", *(f"{line}\n" for line in about)])
+
+
+def _own_images_cell(folder: Result, program: str) -> str:
+    runs = folder["runs"].get(program, {})
+    percents = [100 * run["correct"] / folder["splits"][seed]["test"] for seed, run in runs.items()]
+    return _mean(percents) if percents else "–"
+
+
+def _mean(percents: list[float]) -> str:
+    """Write mean and standard deviation, or the one figure there is."""
+    if len(percents) == 1:
+        return f"{percents[0]:.2f} %"
+    return f"{statistics.mean(percents):.2f} ± {statistics.stdev(percents):.2f} %"
 
 
 def _spread(values: list[float], digits: int = 1) -> str:
