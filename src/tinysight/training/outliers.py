@@ -1,6 +1,6 @@
 """Draws synthetic out-of-distribution images, from which a network learns low confidence outside its classes.
 
-They are scribbles, blobs, noise, and mixtures and parts of the training images. None comes from a public data set, so
+They are scribbles, blobs, silhouettes, noise, and mixtures and parts of the training images. None comes from a public data set, so
 that rejection can be measured on public data sets.
 
 Source: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep Anomaly Detection with Outlier
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..preprocessing.ink import place_strokes
+from ..preprocessing.ink import frame_ink, place_strokes
 
 STREAM = 1  # of NumPy's random numbers: other than that of the split and of the order of images
 CANVAS_SIDE = 96  # pixels of the square on which scribbles are drawn, before it is scaled down
+SILHOUETTE_SIDE = 28  # pixels
 NUM_STROKES = (1, 5)
 NUM_POINTS = (2, 7)  # of a stroke, before its corners are cut
 NUM_CORNER_CUTS = 3  # rounds; then a polyline looks like a curve
@@ -33,10 +34,10 @@ def draw_outliers(images: NDArray[np.uint8], num_outliers: int, seed: int) -> ND
     """
     rng = np.random.default_rng([STREAM, seed])
     shape = images.shape[1:]
-    kinds = (_scribble, _scribble, _blob, _noise)
+    kinds = (_scribble, _scribble, _scribble, _blob, _silhouette, _noise)
     outliers = np.empty((num_outliers, *shape), np.uint8)
     for number in range(num_outliers):
-        kind = rng.integers(len(kinds) + 2)
+        kind = rng.integers(len(kinds) + 3)
         if kind < len(kinds):
             drawn = kinds[kind](shape[0], shape[1], rng)
             outliers[number] = drawn if len(shape) == 2 else drawn[..., None]
@@ -82,6 +83,27 @@ def _blob(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8
     return place_strokes(levels, height, width) if rng.random() < 0.5 and levels.any() else levels
 
 
+def _silhouette(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a filled shape, symmetric from left to right, with a gap or a pattern, as framing shows it or as it is."""
+    rows, side = np.linspace(0, 1, SILHOUETTE_SIDE), SILHOUETTE_SIDE
+    knots = np.linspace(0, 1, rng.integers(3, 9))
+    half_width = np.interp(rows, knots, rng.uniform(0.08, 0.48, len(knots)))
+    distance = np.abs(np.linspace(-0.5, 0.5, side))[None]
+    is_inside = distance < half_width[:, None]
+    if rng.random() < 0.3:  # a gap in the middle, from some row on
+        is_inside &= (distance > rng.uniform(0.02, 0.1)) | (rows[:, None] < rng.uniform(0.1, 0.7))
+    cycles, phase = rng.uniform(0, 12, 2), rng.uniform(0, 6.3)
+    pattern = np.sin(6.3 * (cycles[0] * rows[:, None] + cycles[1] * rows[None]) + phase)
+    levels = is_inside * (1 - rng.uniform(0, 0.6) * (0.5 + 0.5 * pattern) * (rng.random() < 0.7))
+    drawn = np.rint(levels * rng.uniform(80, 255)).astype(np.uint8)
+    margin = rng.integers(0, 4)
+    if rng.random() < 0.7:
+        framed, fault = frame_ink(np.pad(drawn, margin), height, width)
+        if not fault:
+            return framed
+    return place_strokes(drawn, height, width)
+
+
 def _noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw noise: uniform, sparse, or constant along rows or columns; sometimes a plain or a black image."""
     pixels = rng.random((height, width))
@@ -97,9 +119,17 @@ def _noise(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint
 
 def _mixture(first: NDArray[np.uint8], second: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Make an image of no class from two images: a negative, an overlay, a quarter, or both small side by side."""
-    kind = rng.integers(4)
+    kind = rng.integers(6)
     if kind == 0:
         return np.asarray(255 - first)
+    if kind in (4, 5):  # a half of the first beside or above a half of the second, which is mirrored or not
+        other = second[:, ::-1] if rng.random() < 0.5 else second
+        result = first.copy()
+        if kind == 4:
+            result[first.shape[0] // 2 :] = other[first.shape[0] // 2 :]
+        else:
+            result[:, first.shape[1] // 2 :] = other[:, first.shape[1] // 2 :]
+        return result
     if kind == 1:  # the second, rotated, over the first
         return np.maximum(first, np.rot90(second) if second.shape[0] == second.shape[1] else second[::-1])
     if kind == 2:  # a quarter of the first

@@ -28,8 +28,8 @@ import keras  # isort: skip - after networks, which keeps TensorFlow's messages 
 import tensorflow as tf  # isort: skip
 from .step import Predict, compile_folding, compile_prediction, compile_training  # isort: skip
 
-NUM_OUTLIERS = 8_000  # drawn once; augmentation varies them
-NUM_OUTLIER_EXAMPLES = 1_000  # training images of which some outliers are made
+NUM_OUTLIERS = 16_000  # drawn once; augmentation varies them
+NUM_OUTLIER_EXAMPLES = 4_000  # training images of which some outliers are made
 MAX_FOLDING_IMAGES = 10_000  # training images whose statistics replace those of a batch
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
