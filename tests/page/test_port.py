@@ -3,7 +3,9 @@
 While Python frames pictures, the calls of the functions in `PORTED` are recorded. One Node process repeats them.
 """
 
+import ast
 import dataclasses
+import inspect
 import json
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from tinysight import preprocessing
 from tinysight.html_page import PAGE
-from tinysight.preprocessing import components, framing, ink, transparency
+from tinysight.preprocessing import background, components, framing, ink, transparency
 from tinysight.preprocessing.decode import read_picture
 from tinysight.preprocessing.formats import SUFFIXES
 from tinysight.preprocessing.framing import Framing, frame_picture
@@ -23,9 +25,10 @@ from tinysight.preprocessing.framing import Framing, frame_picture
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 # Python's name with an underscore before it or not; the script of the same name has it in camelCase
 PORTED = {
-    components: "find_character without_lines find_runs label_components",
-    ink: "frame_ink extract_ink _fit_surface _reduced _otsu_threshold _dilated _bounding_box stroke_width "
-    "_usable_strokes _thickened _scaled _centred",
+    background: "without_frame extract_ink _is_background _spread _below_sparse_ink _below_dense_ink _fit_below _fit "
+    "_surface noise_of otsu_threshold",
+    components: "find_character without_lines find_runs label_components stroke_width",
+    ink: "frame_ink _reduced _thresholds _dilated _bounding_box _is_dot _usable_strokes _thickened _scaled _centred",
     framing: "frame_picture",
 }
 # What Python leaves to Pillow and NumPy, or does otherwise
@@ -43,6 +46,14 @@ class Call:
     given: tuple
     expected: object
     about: str
+
+
+@dataclasses.dataclass
+class Arrays:
+    """Bytes of arrays one after another, and where those with some hash begin."""
+
+    data: bytearray = dataclasses.field(default_factory=bytearray)
+    offsets: dict[int, int] = dataclasses.field(default_factory=dict)
 
 
 def module_name(module):
@@ -264,11 +275,11 @@ def port(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         calls = record_calls(patch)
     calls += more_calls([(call.about, image) for call in calls if call.name == "frameInk" for image in images_of(call)])
-    arrays = bytearray()
+    arrays = Arrays()
     written = [{"script": call.script, "name": call.name, "given": to_script(call.given, arrays)} for call in calls]
     scripts = sorted({call.script for call in calls})
     (folder / "calls.json").write_text(json.dumps({"scripts": scripts, "calls": written}))
-    (folder / "arrays.bin").write_bytes(arrays)
+    (folder / "arrays.bin").write_bytes(arrays.data)
     command = [node, Path(__file__).with_name("call_port.mjs"), folder]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert finished.returncode == 0, finished.stderr
@@ -279,7 +290,7 @@ def port(tmp_path_factory):
 
 
 def to_script(value, arrays):
-    """Return a value for JSON; the bytes of arrays are added to `arrays`."""
+    """Return a value for JSON; the bytes of arrays are added to `arrays`, once each."""
     if isinstance(value, tuple):
         return [to_script(one, arrays) for one in value]
     if isinstance(value, Image.Image):
@@ -287,6 +298,7 @@ def to_script(value, arrays):
         return {"width": value.width, "height": value.height, "data": data, "isGrey": value.mode == "L"}
     if isinstance(value, Framing):
         return dataclasses.asdict(value)
+    value = flat(value) if isinstance(value, np.ndarray) and value.ndim == 1 else value
     if isinstance(value, dict) and "flat" in value:
         return described(value["flat"], "Float64Array" if value["flat"].dtype == float else "Uint8ClampedArray", arrays)
     if isinstance(value, np.ndarray):
@@ -296,8 +308,10 @@ def to_script(value, arrays):
 
 
 def described(array, kind, arrays):
-    offset = len(arrays)
-    arrays += np.ascontiguousarray(array, TYPES[kind]).tobytes()
+    data = np.ascontiguousarray(array, TYPES[kind]).tobytes()
+    offset = arrays.offsets.setdefault(hash(data), len(arrays.data))  # the same array is given to many functions
+    if offset == len(arrays.data):
+        arrays.data += data
     return {"type": kind, "offset": offset, "length": array.size}
 
 
@@ -356,19 +370,28 @@ def test_a_script_returns_what_python_returns(port, function):
 
 def test_the_pictures_reach_every_fault(port):
     calls, _ = port
-    assert {call.expected.fault for call, _ in calls if call.name == "framePicture"} == {"", ink.BLANK, ink.SEVERAL}
+    assert {call.expected.fault for call, _ in calls if call.name == "framePicture"} == {
+        "", ink.BLANK, ink.NOTHING, ink.DOT, ink.SEVERAL,
+    }  # fmt: skip
     assert {call.expected[1] for call, _ in calls if call.name == "findCharacter"} == {False, True}
 
 
-@pytest.mark.parametrize("module", PORTED)
+@pytest.mark.parametrize("module", PORTED, ids=module_name)
 def test_scripts_have_the_constants_of_their_python_modules(port, module):
     _, constants = port
-    names = [name for name in vars(module) if name.isupper() and not hasattr(preprocessing, name)]
+    names = [name for name in assigned_names(module) if name.isupper() and not hasattr(preprocessing, name)]
     assert names
-    own = {name: np.asarray(getattr(module, name)).tolist() for name in names}
+    own = json.loads(json.dumps({name: np.asarray(getattr(module, name)).tolist() for name in names}))
     assert constants[module_name(module)] == own
 
 
-def test_the_script_that_decodes_has_the_constants_of_background(port):
+def assigned_names(module):
+    """Return the names that a module gives a value itself, rather than importing them."""
+    assignments = [node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.Assign)]
+    targets = [target for node in assignments for one in node.targets for target in ast.walk(one)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def test_the_script_that_decodes_has_the_constants_of_transparency(port):
     _, constants = port
-    assert constants["decode"] == {name: value for name, value in vars(background).items() if name.isupper()}
+    assert constants["decode"] == {name: value for name, value in vars(transparency).items() if name.isupper()}

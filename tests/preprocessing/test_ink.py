@@ -6,6 +6,7 @@ from tinysight.data.loading import load_images
 from tinysight.preprocessing.ink import (
     BLANK,
     BOX_SHARE,
+    NOTHING,
     SEVERAL,
     THINNEST,
     are_framed,
@@ -150,7 +151,7 @@ def test_two_characters_are_reported():
 
 def test_noise_is_not_ink():
     noise = np.random.default_rng(0).normal(0, 12, (300, 240))
-    assert frame_ink((180 + noise).clip(0, 255).astype(np.uint8), 28, 28)[1] == BLANK
+    assert frame_ink((180 + noise).clip(0, 255).astype(np.uint8), 28, 28)[1] == NOTHING
     noisy = (drawn_seven(ink=60, background=200) + np.random.default_rng(1).normal(0, 10, (200, 200))).clip(0, 255)
     framed, fault = frame_ink(noisy.astype(np.uint8), 28, 28)
     expected, _ = frame_ink(drawn_seven(), 28, 28)

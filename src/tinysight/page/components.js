@@ -3,7 +3,10 @@
 // Follows Tinysight's components.py function by function, with the same names and constants, whose reasons are given
 // there. tests/page/test_port.py compares both. A mask is a grid {rows, columns, values} of 0 and 1.
 
+import { maskOf, transposed } from "./grid.js";
+
 export const SPECK = 0.005;
+export const DUST = 0.5;
 export const LOOSE = 0.05;
 export const CLOSE = 0.05;
 export const LINE = 0.06;
@@ -34,6 +37,11 @@ class Component {
     return Math.max(this.height, this.width);
   }
 
+  isInside(other) {
+    const isBetween = other.left <= this.left && this.right <= other.right;
+    return isBetween && other.top <= this.top && this.bottom <= other.bottom;
+  }
+
   gapTo(other) {
     const across = Math.max(other.left - this.right, this.left - other.right, 0);
     return Math.max(other.top - this.bottom, this.top - other.bottom, across);
@@ -58,33 +66,38 @@ export function findCharacter(given) {
     if (candidate.longerSide >= Math.min(mask.rows, mask.columns) / 4) largest = candidate;
   }
   // Keep what belongs to it
-  const kept = components.filter((component) => belongs(component, largest, mask));
+  const dust = DUST * strokeWidth({ ...mask, values: labels.map((label) => label === largest.label) }) ** 2;
+  const kept = components.filter((component) => belongs(component, largest, mask, dust));
   const keptLabels = new Set(kept.map((component) => component.label));
   const values = Uint8Array.from(labels, (label) => keptLabels.has(label));
   return { mask: { ...mask, values }, isSeveral: areSeveral(kept) };
 }
 
+// Takes out ruled lines, straight from edge to edge, except where a stroke crosses them.
 export function withoutLines(mask) {
-  return transposed(withoutRows(transposed(withoutRows(mask))));
+  const [fullRows, fullColumns] = [isFullRow(mask), isFullRow(transposed(mask))];
+  const rest = maskOf(mask, (isInk, i) => {
+    return isInk && !fullRows[Math.floor(i / mask.columns)] && !fullColumns[i % mask.columns];
+  });
+  return transposed(withoutRows(transposed(withoutRows(mask, rest)), transposed(rest)));
 }
 
-function transposed({ rows, columns, values }) {
-  const turned = new Uint8Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column];
-  }
-  return { rows: columns, columns: rows, values: turned };
+// Tells which rows are ink from edge to edge; a line may have small gaps.
+function isFullRow({ rows, columns, values }) {
+  return Uint8Array.from({ length: rows }, (_, row) => {
+    return count(values.subarray(row * columns, (row + 1) * columns)) / columns > 0.95;
+  });
 }
 
-function withoutRows(mask) {
+// Takes out full rows, except where there is ink both above and below; `rest` is the ink that is of no line.
+function withoutRows(mask, rest) {
   const { rows, columns, values } = mask;
-  const inked = Array.from({ length: rows }, (_, row) => count(values.subarray(row * columns, (row + 1) * columns)));
-  const isFull = Uint8Array.from(inked, (pixels) => pixels / columns > 0.95);
+  const isFull = isFullRow(mask);
   const share = count(isFull) / rows;
-  if (share === 0 || share > 0.5) return mask;
+  if (share === 0 || share > 0.5 || reachesBothEnds(rest, isFull)) return mask;
   const result = values.slice();
   for (const [, start, end] of findRuns({ rows: 1, columns: rows, values: isFull })) {
-    if (end - start > Math.max(1, LINE * rows)) continue;
+    if (end - start > LINE * rows) continue;
     for (let column = 0; column < columns; column++) {
       const above = start ? values[(start - 1) * columns + column] : 0;
       const below = end < rows ? values[end * columns + column] : 0;
@@ -92,6 +105,12 @@ function withoutRows(mask) {
     }
   }
   return count(result) > 0.1 * count(values) ? { ...mask, values: result } : mask;
+}
+
+// Tells whether ink reaches the first and the last row, or full rows that begin there.
+function reachesBothEnds({ columns, values }, isFull) {
+  const [first, last] = [values.indexOf(1), values.lastIndexOf(1)].map((place) => Math.floor(place / columns));
+  return first >= 0 && isFull.every((one, row) => one || (row >= first && row <= last));
 }
 
 function count(values) {
@@ -156,6 +175,19 @@ function unite(parents, run, other) {
   parents[Math.max(one, two)] = Math.min(one, two);
 }
 
+// Returns the mean width of strokes, in pixels.
+export function strokeWidth({ rows, columns, values }) {
+  const isInside = (row, column) => row >= 0 && row < rows && column >= 0 && column < columns;
+  const at = (row, column) => (isInside(row, column) ? values[row * columns + column] : 0);
+  let sides = 0;
+  for (let row = 0; row <= rows; row++) {
+    for (let column = 0; column <= columns; column++) {
+      sides += (at(row, column) !== at(row - 1, column)) + (at(row, column) !== at(row, column - 1));
+    }
+  }
+  return (2 * count(values)) / ((sides * Math.PI) / 4);
+}
+
 // Tells whether a component goes from edge to edge like a line or around like a border.
 function spans(component, { rows, columns }) {
   const [isWide, isHigh] = [component.width >= 0.98 * columns, component.height >= 0.98 * rows];
@@ -168,9 +200,10 @@ function isCutOff(component, { rows, columns }) {
   return component.top === 0 || component.bottom === rows || component.left === 0 || component.right === columns;
 }
 
-// Tells whether a component is a part of the character whose largest component is given.
-function belongs(component, largest, mask) {
+// Tells whether a component is a part of the character whose largest component is given, and not dust inside of it.
+function belongs(component, largest, mask, dust) {
   if (component === largest) return true;
+  if (component.isInside(largest) && component.numPixels < dust) return false;
   if (component.gapTo(largest) <= CLOSE * largest.longerSide) return component.numPixels >= SPECK * largest.numPixels;
   return component.numPixels >= LOOSE * largest.numPixels && !isCutOff(component, mask);
 }
@@ -180,7 +213,7 @@ function areSeveral(components) {
   const tallest = Math.max(...components.map((component) => component.height));
   const most = Math.max(...components.map((component) => component.numPixels));
   const [minHeight, minPixels] = [CHARACTER_HEIGHT * tallest, CHARACTER_PIXELS * most];
-  const isLarge = (component) => component.height >= minHeight && component.numPixels >= minPixels;
+  const isLarge = ({ height, numPixels }) => numPixels === most || (height >= minHeight && numPixels >= minPixels);
   const [first, ...others] = components.filter(isLarge).sort((one, other) => one.left - other.left);
   let reached = first.right;
   for (const component of others) {

@@ -4,8 +4,9 @@
 
 import { frameInk } from "./ink.js";
 import { asChannel, asGrey } from "./decode.js";
+import { edgeOf } from "./grid.js";
 import { BILINEAR, BYTES, resize, roundEven } from "./resize.js";
-import { edgeOf, mean } from "./statistics.js";
+import { mean } from "./statistics.js";
 
 export const RECENTRED = "re-centred: its ink was not light on dark and centred as in MNIST";
 

@@ -3,26 +3,27 @@
 // Follows Tinysight's ink.py function by function, with the same names and constants, whose reasons are given there.
 // tests/page/test_port.py compares both. A grid is {rows, columns, values}.
 
-import { findCharacter } from "./components.js";
+import { ROUNDING, extractInk, noiseOf, otsuThreshold, withoutFrame } from "./background.js";
+import { findCharacter, strokeWidth } from "./components.js";
+import { cut, edgeOf, mapped, maskOf, withMargin } from "./grid.js";
 import { BICUBIC, FLOATS, reduce, resize, roundEven } from "./resize.js";
-import { edgeOf, mean, median, moments, percentile, solve, sum } from "./statistics.js";
+import { mean, moments, percentile, sum } from "./statistics.js";
 
 export const BOX_SHARE = 20 / 28;
 export const WORKING_SIDE = 400;
-export const MIN_SURFACE_SIDE = 32;
-export const MAX_FITS = 3;
 export const MIN_CONTRAST = 12;
 export const MIN_PIXELS = 8;
+export const DOT_SIDE = 0.1;
+export const DOT_FILL = 0.6;
 export const FAINT = 0.7;
 export const SOFT_EDGE = 0.1;
-export const ROUNDING = 1e-6;
 export const NOISE_LEVELS = 4;
 export const THINNEST = 2.3;
 export const THICKEST = 3.8;
 export const BLANK = "no ink found: the picture is blank";
+export const NOTHING = "no drawn character found on an even background";
+export const DOT = "no character found, only a dot of ink";
 export const SEVERAL = "more than one character: cut it to one";
-export const ROW_POWERS = [0, 0, 1, 0, 1, 2];
-export const COLUMN_POWERS = [0, 1, 0, 2, 1, 0];
 
 const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -32,16 +33,15 @@ export function frameInk(grey, height, width) {
     return { pixels: Uint8Array.from(grey.values), fault: "" };
   }
   // 1. Subtract the background: what is left is ink and noise
-  const ink = extractInk(reduced(grey));
+  const ink = extractInk(withoutFrame(reduced(grey)));
   // 2. Find the components of ink that make up the character
-  const noise = 1.4826 * median(ink.values.map(Math.abs));
-  const threshold = Math.max(otsuThreshold(mapped(ink, (value) => Math.max(value, 0))), NOISE_LEVELS * noise);
-  const faint = Math.max(threshold * FAINT, NOISE_LEVELS * noise);
+  const { threshold, faint } = thresholds(ink);
   const { mask: character, isSeveral } = findCharacter(maskOf(ink, (value) => value > faint));
   const mask = { ...character, values: character.values.map((isInk, i) => isInk & (ink.values[i] > threshold)) };
   const inked = ink.values.filter((_, i) => mask.values[i]);
   if (inked.length < MIN_PIXELS || mean(inked) < MIN_CONTRAST) {
-    return { pixels: new Uint8Array(height * width), fault: BLANK };
+    const found = inked.length && faint < threshold ? DOT : NOTHING;
+    return { pixels: new Uint8Array(height * width), fault: rangeOf(grey) < MIN_CONTRAST ? BLANK : found };
   }
   const fullStrength = percentile(inked, 75);
   const faintest = threshold / 3;
@@ -54,103 +54,20 @@ export function frameInk(grey, height, width) {
   // 4. Scale the character to its box
   const drawn = scaled(strokes, roundEven(Math.min(height, width) * BOX_SHARE));
   // 5. Put its centre of mass in the middle
-  return { pixels: centred(drawn, height, width), fault: isSeveral ? SEVERAL : "" };
+  return { pixels: centred(drawn, height, width), fault: isSeveral ? SEVERAL : isDot(mask) ? DOT : "" };
 }
 
-function mapped(grid, change) {
-  return { ...grid, values: grid.values.map(change) };
-}
-
-function maskOf(grid, isInside) {
-  const values = new Uint8Array(grid.values.length);
-  for (let i = 0; i < values.length; i++) values[i] = isInside(grid.values[i]);
-  return { ...grid, values };
+function rangeOf({ values }) {
+  return values.reduce((a, b) => Math.max(a, b)) - values.reduce((a, b) => Math.min(a, b));
 }
 
 // Tells whether an image of the right size is framed already; are_framed() in Python, of many.
 export function isFramed(grey) {
   const { mass, rowMoment, columnMoment } = moments(grey);
-  const hasDarkEdge = mass > 0 && mean(edgeOf(grey)) < 8;
+  const hasDarkEdge = mass > 0 && mean(edgeOf(grey)) < 8 && mass < 0.5 * 255 * grey.rows * grey.columns;
   const rowDistance = Math.abs(rowMoment - (mass * grey.rows) / 2);
   const columnDistance = Math.abs(columnMoment - (mass * grey.columns) / 2);
   return hasDarkEdge && rowDistance < 0.55 * mass && columnDistance < 0.55 * mass;
-}
-
-// Returns how much each pixel differs from the background, in grey levels, above 0 for ink, lighter or darker.
-export function extractInk(grey) {
-  // Start from the median of the picture's edge
-  const middle = median(edgeOf(grey));
-  let residual = mapped(grey, (value) => value - middle);
-  // Fit the surface to what is close to it, again and again
-  const isLarge = Math.min(grey.rows, grey.columns) >= MIN_SURFACE_SIDE;
-  for (let fit = 0; fit < (isLarge ? MAX_FITS : 0); fit++) {
-    const spread = Math.max(median(residual.values.map(Math.abs)) * 3, 8) - ROUNDING;
-    const isBackground = maskOf(residual, (value) => Math.abs(value) < spread);
-    if (sum(isBackground.values) < Math.floor(grey.values.length / 4)) break;
-    const surface = fitSurface(grey, isBackground);
-    residual = mapped(grey, (value, i) => value - surface.values[i]);
-  }
-  // Ink is what departs far from the background: the third power weighs it more than any noise
-  const isLighter = mean(residual.values.map((value) => value * value * value)) > ROUNDING;
-  return isLighter ? residual : mapped(residual, (value) => -value);
-}
-
-// Returns the quadratic surface in row and column that fits the background's pixels best (least squares).
-export function fitSurface(grey, isBackground) {
-  const { rows, columns } = grey;
-  const [rowPowers, columnPowers] = [powers(rows), powers(columns)];
-  // Sums over the background of row^i * column^j, alone and times the pixel's value
-  const [sums, products] = [emptyMatrix(5), emptyMatrix(3)];
-  for (let row = 0; row < rows; row++) {
-    const [rowSums, rowProducts] = [new Float64Array(5), new Float64Array(3)];
-    for (let column = 0; column < columns; column++) {
-      const i = row * columns + column;
-      if (!isBackground.values[i]) continue;
-      for (let j = 0; j < 5; j++) rowSums[j] += columnPowers[column][j];
-      for (let j = 0; j < 3; j++) rowProducts[j] += columnPowers[column][j] * grey.values[i];
-    }
-    addOuter(sums, rowPowers[row], rowSums);
-    addOuter(products, rowPowers[row], rowProducts);
-  }
-  // Normal equations for the coefficients of the six terms
-  const terms = ROW_POWERS.map((rowPower, term) => [rowPower, COLUMN_POWERS[term]]);
-  const matrix = terms.map(([i, j]) => terms.map(([k, l]) => sums[i + k][j + l]));
-  const right = terms.map(([i, j]) => products[i][j]);
-  const solved = solve(matrix, right);
-  const coefficients = emptyMatrix(3);
-  terms.forEach(([i, j], term) => (coefficients[i][j] = solved[term]));
-  return surfaceOf(coefficients, rowPowers, columnPowers);
-}
-
-function emptyMatrix(size) {
-  return Array.from({ length: size }, () => new Float64Array(size));
-}
-
-// Adds the product of one[i] and other[j] to matrix[i][j].
-function addOuter(matrix, one, other) {
-  matrix.forEach((row, i) => row.forEach((_, j) => (row[j] += one[i] * other[j])));
-}
-
-function surfaceOf(coefficients, rowPowers, columnPowers) {
-  const [rows, columns] = [rowPowers.length, columnPowers.length];
-  const values = new Float64Array(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    const inRow = (j) => sum(coefficients.map((line, i) => line[j] * rowPowers[row][i]));
-    const [flat, linear, quadratic] = [inRow(0), inRow(1), inRow(2)];
-    for (let column = 0; column < columns; column++) {
-      const [, x, square] = columnPowers[column];
-      values[row * columns + column] = flat + linear * x + quadratic * square;
-    }
-  }
-  return { rows, columns, values };
-}
-
-// Returns the powers 0 to 4 of `length` numbers from -1 to 1.
-function powers(length) {
-  return Array.from({ length }, (_, i) => {
-    const x = (2 * i) / (length - 1) - 1;
-    return Float64Array.of(1, x, x ** 2, x ** 3, x ** 4);
-  });
 }
 
 // Shrinks a large picture by a whole factor.
@@ -159,33 +76,16 @@ export function reduced(grey) {
   return factor === 1 ? grey : reduce(grey, factor);
 }
 
-// Returns the level that best splits the values in two groups (Otsu).
-export function otsuThreshold({ values }) {
-  // Count values in bins, as numpy.histogram() does
-  const bins = 128;
-  let low = values.reduce((least, value) => Math.min(least, value), Infinity);
-  let high = values.reduce((most, value) => Math.max(most, value), -Infinity);
-  if (low === high) [low, high] = [low - 0.5, high + 0.5];
-  const edges = Array.from({ length: bins + 1 }, (_, bin) => (bin < bins ? low + bin * ((high - low) / bins) : high));
-  const counts = new Float64Array(bins);
-  for (const value of values) {
-    let bin = Math.min(bins - 1, Math.floor(((value - low) / (high - low)) * bins));
-    if (value < edges[bin]) bin -= 1;
-    else if (bin < bins - 1 && value >= edges[bin + 1]) bin += 1;
-    counts[bin] += 1;
+// Returns {threshold, faint}: levels that the ink of a character exceeds, and faint ink that holds strokes together.
+export function thresholds(ink) {
+  const split = otsuThreshold(mapped(ink, (value) => Math.max(value, 0)));
+  let noise = NOISE_LEVELS * noiseOf(ink, maskOf(ink, (value) => value < split));
+  if (noise > split) {
+    const first = noise;
+    noise = NOISE_LEVELS * noiseOf(ink, maskOf(ink, (value) => value < first));
   }
-  // Find the split with the largest variance between its two groups
-  const masses = counts.map((number, bin) => (number * (edges[bin] + edges[bin + 1])) / 2);
-  const totalMass = sum(masses);
-  let [below, mass, best, bestBin] = [0, 0, 0, 0];
-  counts.forEach((number, bin) => {
-    below += number;
-    mass += masses[bin];
-    const over = values.length - below;
-    const between = below * over * (mass / below - (totalMass - mass) / over) ** 2; // NaN where a group is empty
-    if (between > best) [best, bestBin] = [between, bin];
-  });
-  return edges[bestBin + 1];
+  const threshold = Math.max(split, noise);
+  return { threshold, faint: Math.max(threshold * FAINT, noise) };
 }
 
 // Returns a mask with the pixels around it, where strokes have their soft edges.
@@ -208,40 +108,26 @@ function markAround(result, rows, columns, row, column) {
 // Returns top, bottom, left and right of the character: the outermost strokes keep their soft edges, without a margin.
 export function boundingBox(strength) {
   const peak = strength.values.reduce((most, value) => Math.max(most, value), 0);
-  const least = Math.min(SOFT_EDGE, peak / 2); // half the peak, so that a faint blob has a box as well
-  let [top, bottom, left, right] = [strength.rows, 0, strength.columns, 0];
-  strength.values.forEach((value, i) => {
-    if (value <= least) return;
-    const [row, column] = [Math.floor(i / strength.columns), i % strength.columns];
+  const least = Math.min(SOFT_EDGE, peak / 2) + ROUNDING; // half the peak, so that a faint blob has a box as well
+  return boxOf(maskOf(strength, (value) => value > least));
+}
+
+function boxOf(mask) {
+  let [top, bottom, left, right] = [mask.rows, 0, mask.columns, 0];
+  mask.values.forEach((isInside, i) => {
+    if (!isInside) return;
+    const [row, column] = [Math.floor(i / mask.columns), i % mask.columns];
     [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
     [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
   });
   return [top, bottom, left, right];
 }
 
-// Cuts a box out of a grid; what lies outside of the grid is 0.
-function cut(grid, top, bottom, left, right) {
-  const [rows, columns] = [bottom - top, right - left];
-  const values = new grid.values.constructor(rows * columns);
-  for (let row = Math.max(top, 0); row < Math.min(bottom, grid.rows); row++) {
-    const [start, end] = [Math.max(left, 0), Math.min(right, grid.columns)];
-    const part = grid.values.subarray(row * grid.columns + start, row * grid.columns + end);
-    values.set(part, (row - top) * columns + start - left);
-  }
-  return { rows, columns, values };
-}
-
-// Returns the mean width of strokes, in pixels.
-export function strokeWidth({ rows, columns, values }) {
-  const isInside = (row, column) => row >= 0 && row < rows && column >= 0 && column < columns;
-  const at = (row, column) => (isInside(row, column) ? values[row * columns + column] : 0);
-  let sides = 0;
-  for (let row = 0; row <= rows; row++) {
-    for (let column = 0; column <= columns; column++) {
-      sides += (at(row, column) !== at(row - 1, column)) + (at(row, column) !== at(row, column - 1));
-    }
-  }
-  return (2 * sum(values)) / ((sides * Math.PI) / 4);
+// Tells whether a mask is small, solid and about as wide as high.
+export function isDot(mask) {
+  const [top, bottom, left, right] = boxOf(mask);
+  const side = Math.max(bottom - top, right - left);
+  return side <= DOT_SIDE * Math.min(mask.rows, mask.columns) && sum(mask.values) > DOT_FILL * side ** 2;
 }
 
 // Thickens or thins strokes whose width would be unusual once their character fills the box.
@@ -254,11 +140,6 @@ export function usableStrokes(strength, mask) {
   const radius = Math.max(width - (THICKEST / 20) * longerSide, 0) / 2;
   const inverse = (grid) => mapped(grid, (value) => 1 - value);
   return withMargin(inverse(thickened(inverse(withMargin(strength, 1)), radius)), -1);
-}
-
-// Adds rows and columns of 0 on each side, or takes some away.
-function withMargin(grid, margin) {
-  return cut(grid, -margin, grid.rows + margin, -margin, grid.columns + margin);
 }
 
 // Grows strokes by `radius` pixels on each side (grey dilation), a pixel or less at a time.

@@ -25,14 +25,6 @@ export function mean(values) {
   return sum(values) / values.length;
 }
 
-// Returns the values along a grid's four sides, its corners twice.
-export function edgeOf({ rows, columns, values }) {
-  const edge = [];
-  for (let column = 0; column < columns; column++) edge.push(values[column], values[(rows - 1) * columns + column]);
-  for (let row = 0; row < rows; row++) edge.push(values[row * columns], values[(row + 1) * columns - 1]);
-  return edge;
-}
-
 // Returns {mass, rowMoment, columnMoment} of a grid; the centre of mass is at rowMoment / mass, columnMoment / mass.
 export function moments({ rows, columns, values }) {
   let [mass, rowMoment, columnMoment] = [0, 0, 0];

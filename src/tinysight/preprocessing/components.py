@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPECK = 0.005  # of the largest component's pixels; less than that is dust
+DUST = 0.5  # of the square of the strokes' width; less than that inside of a character was not drawn with its pen
 LOOSE = 0.05  # of the largest component's pixels; less than that must lie close by to belong to the character
 CLOSE = 0.05  # of the character's longer side
 LINE = 0.06  # of the picture's side: what spans the whole picture and is thinner than that is a ruled line or a border
@@ -51,6 +52,11 @@ class Component:
         """Rows or columns of its bounding box, whichever are more."""
         return max(self.height, self.width)
 
+    def is_inside(self, other: "Component") -> bool:
+        """Tell whether the bounding box lies within the other's."""
+        is_between = other.left <= self.left and self.right <= other.right
+        return is_between and other.top <= self.top and self.bottom <= other.bottom
+
     def gap_to(self, other: "Component") -> int:
         """Return how many pixels apart two bounding boxes are, along the axis on which they are further apart."""
         across = max(other.left - self.right, self.left - other.right, 0)
@@ -81,7 +87,8 @@ def find_character(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], bool]:
         candidate = max(inner, key=lambda component: component.num_pixels)
         largest = candidate if candidate.longer_side >= min(mask.shape) / 4 else largest
     # Keep what belongs to it
-    kept = [one for one in components if _belongs(one, largest, mask.shape)]
+    dust = DUST * stroke_width(labels == largest.label) ** 2
+    kept = [one for one in components if _belongs(one, largest, mask.shape, dust)]
     is_kept = np.zeros(labels.max() + 1, bool)
     is_kept[[component.label for component in kept]] = True
     return is_kept[labels], _are_several(kept)
@@ -96,33 +103,35 @@ def without_lines(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Args:
         mask: bool ``(rows, columns)``, where there is ink.
     """
-    rest = mask & ~(_full_rows(mask)[:, None] | _full_rows(mask.T)[None])
-    return _without_rows(_without_rows(mask, rest).T, rest.T).T
+    rest = mask & ~(_full_rows(mask)[:, None] | _full_rows(mask.T))
+    without_rows = _without_rows(mask, rest)
+    return _without_rows(without_rows.T, rest.T).T
 
 
 def _full_rows(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return mask.mean(axis=1) > 0.95
+    """Tell which rows are ink from edge to edge; a line may have small gaps."""
+    full: NDArray[np.bool_] = mask.mean(axis=1) > 0.95
+    return full
 
 
 def _without_rows(mask: NDArray[np.bool_], rest: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Take out full rows, except where there is ink both above and below; `rest` is the ink that is of no line."""
     is_full = _full_rows(mask)
-    if not is_full.any() or is_full.mean() > 0.5:
+    if not is_full.any() or is_full.mean() > 0.5 or _reaches_both_ends(rest, is_full):
         return mask
-    rows = np.flatnonzero(rest.any(axis=1))
+    padded = np.pad(mask, ((1, 1), (0, 0)))
     result = mask.copy()
     _, starts, ends = find_runs(is_full[None])
-    is_tight = (
-        len(rows)
-        and (rows[0] == 0 or is_full[: rows[0]].all())
-        and (rows[-1] == len(mask) - 1 or is_full[rows[-1] :][1:].all())
-    )
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        if end - start > LINE * len(mask) or is_tight:
-            continue
-        above = mask[start - 1] if start else np.zeros(mask.shape[1], bool)
-        below = mask[end] if end < len(mask) else np.zeros(mask.shape[1], bool)
-        result[start:end] = above & below
+        if end - start <= LINE * len(mask):
+            result[start:end] = padded[start] & padded[end + 1]
     return result if result.sum() > 0.1 * mask.sum() else mask
+
+
+def _reaches_both_ends(rest: NDArray[np.bool_], is_full: NDArray[np.bool_]) -> bool:
+    """Tell whether ink reaches the first and the last row, or full rows that begin there."""
+    rows = np.flatnonzero(rest.any(axis=1))
+    return bool(len(rows) and is_full[: rows[0]].all() and is_full[rows[-1] + 1 :].all())
 
 
 def find_runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
@@ -200,6 +209,19 @@ def _measure(
     return [Component(label, *measures) for label, measures in enumerate(zip(*columns, strict=True), 1)]
 
 
+def stroke_width(mask: NDArray[np.bool_]) -> float:
+    """Return the mean width of strokes, in pixels: twice the area divided by the length of the outline.
+
+    The outline is counted in sides of pixels. Averaged over all directions, that count is 4/π times its length.
+
+    Args:
+        mask: bool ``(rows, columns)``, where there is ink; not empty.
+    """
+    padded = np.pad(mask, 1)
+    sides = int((padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum())
+    return 2 * float(mask.sum()) / (sides * np.pi / 4)
+
+
 def _spans(component: Component, height: int, width: int) -> bool:
     """Tell whether a component goes from edge to edge like a line or around like a border."""
     is_wide, is_high = component.width >= 0.98 * width, component.height >= 0.98 * height
@@ -212,23 +234,33 @@ def _is_cut_off(component: Component, height: int, width: int) -> bool:
     return component.top == 0 or component.bottom == height or component.left == 0 or component.right == width
 
 
-def _belongs(component: Component, largest: Component, shape: tuple[int, ...]) -> bool:
-    """Tell whether a component is a part of the character whose largest component is given."""
+def _belongs(component: Component, largest: Component, shape: tuple[int, ...], dust: float) -> bool:
+    """Tell whether a component is a part of the character whose largest component is given.
+
+    Inside of that component's bounding box, up to `dust` pixels are dust. The dots of i and ÷ lie outside.
+    """
     if component is largest:
         return True
+    if component.is_inside(largest) and component.num_pixels < dust:
+        return False
     if component.gap_to(largest) <= CLOSE * largest.longer_side:
         return component.num_pixels >= SPECK * largest.num_pixels
     return component.num_pixels >= LOOSE * largest.num_pixels and not _is_cut_off(component, shape[0], shape[1])
 
 
 def _are_several(components: list[Component]) -> bool:
-    """Tell whether there are components side by side that could each be a character."""
+    """Tell whether there are components side by side that could each be a character.
+
+    The largest always could, however low it is beside the tallest.
+    """
     tallest = max(component.height for component in components)
     most = max(component.num_pixels for component in components)
     min_height, min_pixels = CHARACTER_HEIGHT * tallest, CHARACTER_PIXELS * most
-    large = [one for one in components if one.height >= min_height and one.num_pixels >= min_pixels]
-    if not large:
-        return False
+    large = [
+        one
+        for one in components
+        if one.num_pixels == most or (one.height >= min_height and one.num_pixels >= min_pixels)
+    ]
     large.sort(key=lambda component: component.left)
     reached = large[0].right
     for component in large[1:]:

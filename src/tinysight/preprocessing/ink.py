@@ -12,20 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .background import extract_ink, noise_of, otsu_threshold, without_frame
-from .components import find_character
+from .background import ROUNDING, extract_ink, noise_of, otsu_threshold, without_frame
+from .components import find_character, stroke_width
 
 BOX_SHARE = 20 / 28  # of the input's side that the character's longer side fills
 WORKING_SIDE = 400  # pixels; more show only noise in what ends up 20 pixels large
 MIN_CONTRAST = 12.0  # grey levels between ink and background; below this a picture is blank
 MIN_PIXELS = 8  # of ink in a character; fewer are noise
+DOT_SIDE, DOT_FILL = 0.1, 0.6  # of the picture's side, and of the square that holds it; the page's pen is 0.07 wide
 FAINT = 0.7  # of the threshold; so much is enough where it holds a stroke together
 SOFT_EDGE = 0.1  # of full strength; fainter pixels do not make a character larger
 NOISE_LEVELS = 4  # standard deviations of the background's noise that ink must exceed
 # Widths of strokes in a box of 20 pixels that a network trained on MNIST knows, as `stroke_width` measures them; of
 # MNIST's training images, at half their strength, 36 % are thinner and 6 % thicker.
 THINNEST, THICKEST = 2.3, 3.8
-BLANK, SEVERAL = "no ink found: the picture is blank", "more than one character: cut it to one"
+BLANK = "no ink found: the picture is blank"
+NOTHING = "no drawn character found on an even background"
+DOT = "no character found, only a dot of ink"
+SEVERAL = "more than one character: cut it to one"
 
 
 def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], str]:
@@ -37,22 +41,20 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
         width: Columns of the result.
 
     Returns:
-        uint8 ``(height, width)``, and what is wrong with the picture: `BLANK` (the result is black), `SEVERAL`, or
-        nothing (an empty string).
+        uint8 ``(height, width)``, and what is wrong with the picture: `BLANK` or `NOTHING` (the result is black),
+        `DOT`, `SEVERAL`, or nothing (an empty string).
     """
     if grey.shape == (height, width) and are_framed(grey[None])[0]:
         return grey, ""
     # 1. Subtract the background: what is left is ink and noise
     ink = extract_ink(without_frame(_reduced(grey)))
     # 2. Find the components of ink that make up the character
-    split = otsu_threshold(ink.clip(0))
-    threshold = max(split, NOISE_LEVELS * noise_of(ink, ink < split))
-    noise = noise_of(ink, ink < threshold)  # again, without ink's threshold cutting noise in two
-    threshold = max(split, NOISE_LEVELS * noise)
-    character, is_several = find_character(ink > max(threshold * FAINT, NOISE_LEVELS * noise))
+    threshold, faint = _thresholds(ink)
+    character, is_several = find_character(ink > faint)
     mask = character & (ink > threshold)
     if mask.sum() < MIN_PIXELS or ink[mask].mean() < MIN_CONTRAST:
-        return np.zeros((height, width), np.uint8), BLANK
+        found = DOT if mask.any() and faint < threshold else NOTHING
+        return np.zeros((height, width), np.uint8), BLANK if np.ptp(grey) < MIN_CONTRAST else found
     full_strength = float(np.percentile(ink[mask], 75))
     faintest = threshold / 3  # keeps the soft edge of a stroke, drops the background
     strength = ((ink - faintest) / max(full_strength - faintest, 1.0)).clip(0, 1) * _dilated(character)
@@ -62,7 +64,7 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
     # 4. Scale the character to its box
     scaled = _scaled(strokes, round(min(height, width) * BOX_SHARE))
     # 5. Put its centre of mass in the middle
-    return _centred(scaled, height, width), SEVERAL if is_several else ""
+    return _centred(scaled, height, width), SEVERAL if is_several else DOT if _is_dot(mask) else ""
 
 
 def frame_bitmap(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -131,6 +133,16 @@ def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
 
 
+def _thresholds(ink: NDArray[np.float64]) -> tuple[float, float]:
+    """Return which level the ink of a character exceeds, and which one faint ink that holds strokes together."""
+    split = otsu_threshold(ink.clip(0))
+    noise = NOISE_LEVELS * noise_of(ink, ink < split)
+    if noise > split:  # measure again, without the split cutting noise in two
+        noise = NOISE_LEVELS * noise_of(ink, ink < noise)
+    threshold = max(split, noise)
+    return threshold, max(threshold * FAINT, noise)
+
+
 def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask with the pixels around it, where strokes have their soft edges."""
     padded = np.pad(mask, 1)
@@ -147,22 +159,19 @@ def _bounding_box(strength: NDArray[np.float64]) -> tuple[slice, slice]:
 
     A margin of a single pixel would take a tenth of the box from a picture of 20 pixels.
     """
-    is_visible = strength > min(SOFT_EDGE, strength.max() / 2)  # half the peak, so that a faint blob has a box as well
-    rows, columns = np.flatnonzero(is_visible.any(axis=1)), np.flatnonzero(is_visible.any(axis=0))
+    # At least half the peak, so that a faint blob has a box as well
+    return _box_of(strength > min(SOFT_EDGE, strength.max() / 2) + ROUNDING)
+
+
+def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def stroke_width(mask: NDArray[np.bool_]) -> float:
-    """Return the mean width of strokes, in pixels: twice the area divided by the length of the outline.
-
-    The outline is counted in sides of pixels. Averaged over all directions, that count is 4/π times its length.
-
-    Args:
-        mask: bool ``(rows, columns)``, where there is ink; not empty.
-    """
-    padded = np.pad(mask, 1)
-    sides = int((padded[1:] != padded[:-1]).sum() + (padded[:, 1:] != padded[:, :-1]).sum())
-    return 2 * float(mask.sum()) / (sides * np.pi / 4)
+def _is_dot(mask: NDArray[np.bool_]) -> bool:
+    """Tell whether a mask is small, solid and about as wide as high."""
+    side = max(mask[_box_of(mask)].shape)
+    return side <= DOT_SIDE * min(mask.shape) and bool(mask.sum() > DOT_FILL * side**2)
 
 
 def _usable_strokes(strength: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
