@@ -94,6 +94,12 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
         bar.stop()
 
 
+FRAMING_LINES = {
+    "ink": "framing ink: each picture's one drawn character is cut out, scaled and centred (--framing whole: keep all)",
+    "whole": "framing whole: each picture is fitted to that size (--framing ink: cut out one drawn character)",
+}
+
+
 def show_left_out(images: "ImageSet") -> None:
     """Print on standard error what was left out of an image set."""
     for line in images.unreadable:
@@ -108,16 +114,20 @@ def show_images(images: "ImageSet") -> None:
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
     print_line(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+    print_line(FRAMING_LINES[images.framing.method])
 
 
-def show_split(images: "ImageSet") -> None:
-    """Print the number of training, validation and test images."""
+def show_split(images: "ImageSet", before: "ImageSet") -> None:
+    """Print the number of training, validation and test images, and why some are not used.
+
+    Args:
+        images: The set with its split decided.
+        before: The same set before.
+    """
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
     print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
-    if counts["unused"]:
-        print_warning(
-            f"{counts['unused']:,} training images are left out: test or validation images have the same pixels"
-        )
+    if num_copies := counts["unused"] - len(before.indices("unused")):
+        print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def train(
         str | None,
         typer.Option(
             help="Fit the whole picture to the input, or find the one character in it and centre it (ink).",
-            show_default="ink for digits and mnist, else whole",
+            show_default="ink for drawn characters, else whole",
             metavar=f"[{'|'.join(FRAMINGS)}]",
             rich_help_panel="Data",
         ),
@@ -86,8 +86,8 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
 
     # Split
     console.show_images(images)
-    images = split_images(images, settings.validation, settings.test, settings.seed)
-    console.show_split(images)
+    loaded, images = images, split_images(images, settings.validation, settings.test, settings.seed)
+    console.show_split(images, loaded)
     # Train
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):

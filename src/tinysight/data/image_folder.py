@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, PictureError
 from ..preprocessing.decode import read_picture, without_warnings
 from ..preprocessing.formats import is_picture_file
-from ..preprocessing.framing import Framing, frame_picture
+from ..preprocessing.framing import Framed, Framing, frame_picture
 
 # The split by the name of a folder of class folders
 SPLIT_FOLDERS = {
@@ -100,7 +100,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 def decode_files(
     files: list[PictureFile], framing: Framing, images: NDArray[np.uint8], progress: Callable[[int], None]
-) -> list[str]:
+) -> tuple[list[str], dict[int, str]]:
     """Decode each file into its row of `images`, on all cores.
 
     Args:
@@ -110,31 +110,33 @@ def decode_files(
         progress: Called with the number of files done.
 
     Returns:
-        The problem with each file, empty if there is none.
+        Why each file could not be read, empty if it could; and what is wrong with what some show, by their numbers.
     """
-    problems = []
+    problems, faults = [], {}
     with without_warnings(), ThreadPoolExecutor(cpu_count()) as pool:
         for row, decoded in enumerate(_decoded(pool, files, framing)):
             if isinstance(decoded, str):
                 problems.append(decoded)
             else:
-                images[row] = decoded
+                images[row] = decoded.pixels
                 problems.append("")
+                if decoded.fault:
+                    faults[row] = decoded.fault
             progress(row + 1)
-    return problems
+    return problems, faults
 
 
 def _decoded(
     pool: ThreadPoolExecutor, files: list[PictureFile], framing: Framing, chunk_size: int = 512
-) -> Iterator[NDArray[np.uint8] | str]:
-    """Yield each file's pixels, or its problem, in order; no more than one chunk is in memory."""
+) -> Iterator[Framed | str]:
+    """Yield each file's framed picture, or its problem, in order; no more than one chunk is in memory."""
     decode = partial(_decode, framing=framing)
     for start in range(0, len(files), chunk_size):
         yield from pool.map(decode, files[start : start + chunk_size])
 
 
-def _decode(file: PictureFile, framing: Framing) -> NDArray[np.uint8] | str:
+def _decode(file: PictureFile, framing: Framing) -> Framed | str:
     try:
-        return frame_picture(read_picture(file.path), framing).pixels
+        return frame_picture(read_picture(file.path), framing)
     except PictureError as error:
         return str(error)

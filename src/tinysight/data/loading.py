@@ -5,11 +5,12 @@ Whatever the source, its images are decoded and framed once, into a memory-mappe
 
 import difflib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from .arrays import SplitArrays, find_idx_files, label_indices, pair_idx_files, 
 from .cache import release_pages, row_slices
 from .dataset import SPLITS, ImageSet, Progress, RowSources
 from .downloads import check_content, find_named_set
+from .framing_choice import array_sample, choose_framing, file_sample, leave_out_blank
 from .image_folder import decode_files, list_picture_files
 from .named_sets import NAMED_SETS, NAMES
 
@@ -42,7 +44,8 @@ def load_images(
         source: A named set, such as ``digits`` or ``mnist`` (`tinysight.data.named_sets.NAMES` has all). Or a path:
             of a folder with IDX files; of an ``.npz`` with x_train, y_train and perhaps x_test, y_test, x_val, y_val;
             or of a folder with one folder of pictures for each class, perhaps below folders named train and test.
-        framing: ``whole`` or ``ink``; by default a named set's own (``ink`` for digits), otherwise ``whole``.
+        framing: ``whole`` or ``ink``; by default a named set's own; otherwise ``ink`` where most images show one drawn
+            character (see `framing_choice`), else ``whole``.
         image_size: Height and width to which pictures in folders are framed; by default 28×28.
         like: A classifier's framing, applied to all images; replaces the two above.
         progress: Called while pictures are read or files downloaded.
@@ -66,16 +69,16 @@ def load_images(
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise DataError(f"{name}: neither a path that exists nor one of the named sets {', '.join(NAMES)}{hint}")
     elif path.suffix.lower() == ".npz":
-        arrays = ArraySource(name, framing or "whole", cache.file_fingerprint(path), lambda: read_npz(path))
+        arrays = ArraySource(name, framing, cache.file_fingerprint(path), lambda: read_npz(path))
     elif not path.is_dir():
         raise DataError(f"{name}: is a file; expected a folder, an .npz archive, or one of: {', '.join(NAMES)}")
     # A folder
     elif idx_files := find_idx_files(path):
         key = [cache.file_fingerprint(file) for pair in idx_files.values() for file in pair.values()]
-        arrays = ArraySource(name, framing or "whole", key, lambda: read_idx_files(idx_files, name))
+        arrays = ArraySource(name, framing, key, lambda: read_idx_files(idx_files, name))
     else:
-        wanted = like or Framing(framing or "whole", *(image_size or ()))
-        return _load_folder(path, wanted, like is not None, progress)
+        wanted = like or (Framing(framing or "whole", *(image_size or ())))
+        return _load_folder(path, wanted, progress, keep_channels=bool(like), choose=not (like or framing))
     return _load_arrays(arrays, like)
 
 
@@ -85,7 +88,7 @@ class ArraySource:
 
     Attributes:
         name: What messages call it.
-        framing: Method of framing, see `Framing`.
+        framing: Method of framing, see `Framing`; None: chosen from the images.
         key: What identifies its content, for the cache.
         read: Reads its arrays; called only if they are not in the cache.
         class_names: Names of the labels 0, 1, …; None: classes are named by their labels.
@@ -93,7 +96,7 @@ class ArraySource:
     """
 
     name: str
-    framing: str
+    framing: str | None
     key: object
     read: Callable[[], list[SplitArrays]]
     class_names: tuple[str, ...] | None = None
@@ -141,53 +144,76 @@ def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
         if not like and split.images.shape[1:] != shape:
             found = f"images of shape {split.images.shape[1:]} and of {shape}"
             raise DataError(f"{source.name}: {found}; expected all of one shape")
-    framing = like or Framing(source.framing, shape[0], shape[1], 3 if len(shape) == 3 else 1)
+    framing = like or Framing(
+        source.framing or choose_framing(array_sample(splits[0].images)),
+        shape[0],
+        shape[1],
+        3 if len(shape) == 3 else 1,
+    )
 
     # Frame them into the cache, then store what belongs to them
     images_shape = (len(labels), *framing.image_shape)
     with cache.building(key, images_shape) as entry:
-        _frame_into(cache.writable_images(entry.folder, images_shape), splits, framing, source.is_framed)
-        codes = [np.full(len(split.images), SPLITS.index(split.split), np.uint8) for split in splits]
+        faults = _frame_into(cache.writable_images(entry.folder, images_shape), splits, framing, source.is_framed)
+        codes = np.repeat([SPLITS.index(split.split) for split in splits], [len(split.images) for split in splits])
         sources = [(split.source, len(split.images)) for split in splits]
-        _store(entry.folder, labels, np.concatenate(codes), class_names, framing, sources)
+        names = RowSources(sources)
+        notes = [] if like else leave_out_blank(codes, faults, names)
+        _store(entry.folder, labels, codes.astype(np.uint8), class_names, framing, sources, {"notes": notes})
     return _open(entry.folder, source.name)
 
 
-def _frame_into(images: NDArray[np.uint8], splits: Sequence[SplitArrays], framing: Framing, is_framed: bool) -> None:
-    """Write the images of all splits, framed as prediction would frame their pictures, one after the other."""
-    start = 0
+def _frame_into(
+    images: NDArray[np.uint8], splits: Sequence[SplitArrays], framing: Framing, is_framed: bool
+) -> dict[int, str]:
+    """Write the images of all splits, framed as prediction would frame their pictures, one after the other.
+
+    Returns:
+        What is wrong with some, by their positions.
+    """
+    start, faults = 0, {}
     for split in splits:
         for chunk in row_slices(split.images):
             rows = split.images[chunk]
             if rows.shape[1:] != framing.image_shape or not (is_framed or framing.method == "whole"):
-                rows = np.stack([framed.pixels for framed in frame_pictures(map(read_picture, rows), framing)])
+                framed = frame_pictures(map(read_picture, rows), framing)
+                faults.update({start + row: one.fault for row, one in enumerate(framed) if one.fault})
+                rows = np.stack([one.pixels for one in framed])
             images[start : start + len(rows)] = rows
             start += len(rows)
             release_pages(split.images)
             release_pages(images)
+    return faults
 
 
-def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Progress | None) -> ImageSet:
+def _load_folder(
+    path: Path, framing: Framing, progress: Progress | None, *, keep_channels: bool, choose: bool
+) -> ImageSet:
     """Load the pictures in class folders.
 
-    Unless `keep_channels`, they are decoded in colour, and stored in grey where no picture has any colour.
+    Unless `keep_channels`, they are decoded in colour, and stored in grey where no picture has any colour. With
+    `choose`, their framing is chosen from some of them.
     """
     # List the pictures; the versions of all files identify the set
     files, skipped = list_picture_files(path)
     if not files:
         raise DataError(f"{path}: holds no pictures in class folders (such as {path / 'CLASS' / 'PICTURE.png'})")
+    versions = [[cache.file_fingerprint(file.path), file.class_name, file.split] for file in files]
+    key = cache.fingerprint("folder", path.absolute(), versions, asdict(framing), keep_channels, choose)
+    if (cached := _from_cache(key, str(path))) is not None:
+        return replace(cached, skipped=(*skipped, *cached.skipped))
+    if choose:
+        framing = replace(framing, method=choose_framing(file_sample(files)))
     in_colour = framing.channels == 3 or not (keep_channels or framing.method == "ink")
     framing = replace(framing, channels=3 if in_colour else 1)
-    versions = [[cache.file_fingerprint(file.path), file.class_name, file.split] for file in files]
-    key = cache.fingerprint("folder", path.absolute(), versions, asdict(framing), keep_channels)
-    if (cached := _from_cache(key, str(path))) is not None:
-        return replace(cached, skipped=tuple(skipped))
 
     with cache.building(key, (len(files), *framing.image_shape)) as entry:
         # Decode each picture into its row
         images = cache.writable_images(entry.folder, (len(files), *framing.image_shape))
         report = progress or (lambda *_: None)
-        problems = decode_files(files, framing, images, lambda done: report("reading pictures", done, len(files)))
+        problems, faults = decode_files(
+            files, framing, images, lambda done: report("reading pictures", done, len(files))
+        )
 
         # Keep the rows that could be read, without channels that are equal
         good = np.flatnonzero([not problem for problem in problems])
@@ -204,9 +230,13 @@ def _load_folder(path: Path, framing: Framing, keep_channels: bool, progress: Pr
         index_of_class = {class_name: index for index, class_name in enumerate(class_names)}
         labels = np.array([index_of_class[file.class_name] for file in kept], np.int64)
         codes = np.array([SPLITS.index(file.split) for file in kept], np.uint8)
-        sources = [(file.path.relative_to(path).as_posix(), None) for file in kept]
-        _store(entry.folder, labels, codes, class_names, framing, sources, list(filter(None, problems)))
-    return replace(_open(entry.folder, str(path)), skipped=tuple(skipped))
+        names = [file.path.relative_to(path).as_posix() for file in kept]
+        kept_faults = {place: faults[row] for place, row in enumerate(good.tolist()) if row in faults}
+        notes = [] if keep_channels else leave_out_blank(codes, kept_faults, names)
+        sources, unreadable = [(name, None) for name in names], list(filter(None, problems))
+        _store(entry.folder, labels, codes, class_names, framing, sources, {"unreadable": unreadable, "notes": notes})
+    opened = _open(entry.folder, str(path))
+    return replace(opened, skipped=(*skipped, *opened.skipped))
 
 
 def _has_colour(images: NDArray[np.uint8]) -> bool:
@@ -237,7 +267,7 @@ def _store(
     class_names: Sequence[str],
     framing: Framing,
     sources: Sequence[tuple[str, int | None]],
-    unreadable: Sequence[str] = (),
+    remarks: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> None:
     """Write what belongs to the images in `folder`.
 
@@ -248,7 +278,8 @@ def _store(
         class_names: Name of each class.
         framing: The images' framing.
         sources: Each file that images came from, with its number of rows (None: it is one picture).
-        unreadable: A line for each picture that could not be read.
+        remarks: ``unreadable``, a line for each picture that could not be read, and ``notes``, a line for each group
+            of images that is left out, or kept in spite of a fault.
     """
     images = cache.finish_images(folder, (len(labels), *framing.image_shape))
     hashes = np.empty((len(labels), 32), np.uint8)
@@ -259,7 +290,8 @@ def _store(
     np.save(folder / "labels.npy", labels)
     np.save(folder / "split.npy", split)
     np.save(folder / "hashes.npy", hashes)
-    about = {"class_names": class_names, "framing": asdict(framing), "sources": sources, "unreadable": unreadable}
+    about = {"class_names": class_names, "framing": asdict(framing), "sources": sources}
+    about |= {"unreadable": [], "notes": [], **remarks}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
@@ -273,8 +305,8 @@ def _open(folder: Path, name: str) -> ImageSet:
     are_pictures = bool(stored) and stored[0][1] is None
     sources = [file for file, _ in stored] if are_pictures else RowSources(stored)
     split, hashes = np.load(folder / "split.npy"), np.load(folder / "hashes.npy")
-    class_names, unreadable = tuple(about["class_names"]), tuple(about["unreadable"])
-    return ImageSet(name, images, labels, class_names, sources, split, hashes, framing, (), unreadable)
+    class_names, notes, unreadable = (tuple(about[entry]) for entry in ("class_names", "notes", "unreadable"))
+    return ImageSet(name, images, labels, class_names, sources, split, hashes, framing, notes, unreadable)
 
 
 def _from_cache(key: str, name: str) -> ImageSet | None:

@@ -93,24 +93,10 @@ def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     factor = -(-max(grey.shape) // SURFACE_SIDE)
     small = (grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))).astype(np.float64)
     # Fit surfaces in several ways; the one that leaves the least unexplained, for its number of terms, is right
-<<<<<<< HEAD
-    fits = [
-        (SPARSE_PENALTY, _below_sparse_ink(small)),
-        *((PENALTIES[len(fit)], fit) for fit in _below_dense_ink(small)),
-    ]
-    residuals = [small - _surface(coefficients, *small.shape) for _, coefficients in fits]
-    lights = [residual > otsu_threshold(residual) for residual in residuals]
-    unexplained = [
-        penalty * _spread(residual, is_light)
-        for (penalty, _), residual, is_light in zip(fits, residuals, lights, strict=True)
-    ]
-    best = int(np.argmin(np.round(unexplained, 6)))
-=======
     splits = [_split(small, _below_sparse_ink(small)), *_below_dense_ink(small)]
     penalties = [SPARSE_PENALTY, *(PENALTIES[len(split.coefficients)] for split in splits[1:])]
     unexplained = np.array([_spread(split.residual, split.is_light) for split in splits]) * penalties
     best = splits[int((unexplained <= unexplained.min() + ROUNDING).argmax())]
->>>>>>> ink-port
     # Decide whether light or dark pixels are ink
     is_dark_ink = _is_background(best.is_light)
     is_background = best.is_light if is_dark_ink else ~best.is_light

@@ -7,6 +7,7 @@ C. J. C. Burges, "The MNIST database of handwritten digits", http://yann.lecun.c
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,26 @@ DOT = "no character found, only a dot of ink"
 SEVERAL = "more than one character: cut it to one"
 
 
+class Ink(NamedTuple):
+    """The ink in a picture.
+
+    Attributes:
+        levels: float64 ``(rows, columns)``, how much each pixel differs from the background, above 0 for ink.
+        threshold: What a character's ink exceeds.
+        faint: What faint ink exceeds, which holds strokes together.
+        character: bool ``(rows, columns)``, where the character is, faint ink included.
+        mask: bool ``(rows, columns)``, where it exceeds the threshold.
+        is_several: Whether there is more than one character.
+    """
+
+    levels: NDArray[np.float64]
+    threshold: float
+    faint: float
+    character: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    is_several: bool
+
+
 def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], str]:
     """Show the character in `grey` as white ink on black, as large and as centred as MNIST's.
 
@@ -46,12 +67,8 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
     """
     if grey.shape == (height, width) and are_framed(grey[None])[0]:
         return grey, ""
-    # 1. Subtract the background: what is left is ink and noise
-    ink = extract_ink(without_frame(_reduced(grey)))
-    # 2. Find the components of ink that make up the character
-    threshold, faint = _thresholds(ink)
-    character, is_several = find_character(ink > faint)
-    mask = character & (ink > threshold)
+    # 1. and 2. Subtract the background, and find the components of ink that make up the character
+    ink, threshold, faint, character, mask, is_several = find_ink(grey)
     if mask.sum() < MIN_PIXELS or ink[mask].mean() < MIN_CONTRAST:
         found = DOT if mask.any() and faint < threshold else NOTHING
         return np.zeros((height, width), np.uint8), BLANK if np.ptp(grey) < MIN_CONTRAST else found
@@ -65,6 +82,18 @@ def frame_ink(grey: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray
     scaled = _scaled(strokes, round(min(height, width) * BOX_SHARE))
     # 5. Put its centre of mass in the middle
     return _centred(scaled, height, width), SEVERAL if is_several else DOT if _is_dot(mask) else ""
+
+
+def find_ink(grey: NDArray[np.uint8]) -> Ink:
+    """Find the ink of one character.
+
+    Args:
+        grey: uint8 ``(rows, columns)``; the result is smaller if it has a frame, or a side above `WORKING_SIDE`.
+    """
+    levels = extract_ink(without_frame(_reduced(grey)))
+    threshold, faint = _thresholds(levels)
+    character, is_several = find_character(levels > faint)
+    return Ink(levels, threshold, faint, character, character & (levels > threshold), is_several)
 
 
 def frame_bitmap(bitmap: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Draws synthetic out-of-distribution images, from which a network learns low confidence outside its classes.
 
-They are scribbles, blobs, silhouettes, noise, and mixtures and parts of the training images. None comes from a public data set, so
-that rejection can be measured on public data sets.
+They are scribbles, blobs, silhouettes, noise, and mixtures and parts of the training images. None comes from a public
+data set, so that rejection can be measured on public data sets.
 
 Source: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep Anomaly Detection with Outlier
 Exposure", https://arxiv.org/abs/1812.04606.

@@ -61,7 +61,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
 
 # What each recipe fixes. What it leaves open is chosen from the images, see `TrainingSettings.resolved`.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none"},
+    "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none", "batch_norm": True},
     "accurate": {"learning_rate": 0.002, "schedule": "one-cycle"},
     "robust": {
         "learning_rate": 0.002,
@@ -144,7 +144,13 @@ class TrainingSettings:
         SettingsError: A value is out of range.
     """
 
-    recipe: str = _setting("fast", "Set of defaults for the settings below.", "Common", choices=tuple(RECIPES))
+    recipe: str | None = _setting(
+        None,
+        "Set of defaults for the settings below.",
+        "Common",
+        choices=tuple(RECIPES),
+        unset=f"fast; accurate for fewer than {SMALL_SET:,} drawn characters",
+    )
     epochs: int | None = _setting(None, "Number of passes over the training images.", "Common", limits=(1, 100_000))
     dropout: float | None = _setting(
         None, "Share of each hidden layer's outputs that dropout sets to zero in training.", "Common", limits=(0, 0.99)
@@ -249,10 +255,13 @@ class TrainingSettings:
             values.update({name: value for name, value in defaults.items() if values[name] is None})
 
         # What the recipe fixes
-        fill(RECIPES[self.recipe])
+        is_small_drawn = framing == "ink" and num_training_images < SMALL_SET
+        fill({"recipe": "accurate" if is_small_drawn else "fast"})
+        recipe = values["recipe"]
+        fill(RECIPES[recipe])
         fill({"augment": "characters" if framing == "ink" else "none"})
-        length = self.recipe
-        if self.recipe == "accurate":
+        length = recipe
+        if recipe == "accurate":
             is_augmented = AUGMENTATIONS[values["augment"]].changes or self.flip
             fill(ACCURATE_AUGMENTED if is_augmented else ACCURATE_NOT_AUGMENTED)
             length = "accurate, augmented" if is_augmented else "accurate, not augmented"
@@ -277,6 +286,7 @@ class ResolvedSettings(TrainingSettings):
     A patience that was not given is the number of epochs: training never stops before.
     """
 
+    recipe: str = field()
     epochs: int = field()
     dropout: float = field()
     augment: str = field()

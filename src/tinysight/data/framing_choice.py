@@ -1,0 +1,68 @@
+"""Chooses the framing of a set of images from some of them, and leaves out those in which framing finds no ink."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import PictureError
+from ..preprocessing.decode import read_picture, without_warnings
+from ..preprocessing.drawings import is_drawing
+from ..preprocessing.ink import BLANK, NOTHING
+from .dataset import SPLITS
+from .image_folder import PictureFile
+
+SAMPLE_SIZE = 200  # images that decide; they take about a second
+MIN_DRAWINGS = 0.5  # of the sample
+
+TEST, UNUSED = SPLITS.index("test"), SPLITS.index("unused")
+
+
+def choose_framing(sample: Iterable[Image.Image]) -> str:
+    """Return ``ink`` where most pictures of a sample show one drawn character on an even background, else ``whole``."""
+    found = [is_drawing(np.asarray(picture.convert("L"))) for picture in sample]
+    return "ink" if sum(found) > MIN_DRAWINGS * len(found) else "whole"
+
+
+def array_sample(images: NDArray[np.uint8]) -> Iterator[Image.Image]:
+    """Yield some of many images, at equal distances; uint8 ``(num_images, height, width)`` or ``(…, 3)``."""
+    return (Image.fromarray(images[row]) for row in _sample(len(images)))
+
+
+def file_sample(files: Sequence[PictureFile]) -> Iterator[Image.Image]:
+    """Yield some of the training pictures, at equal distances; those that cannot be read are passed over."""
+    for_training = [file for file in files if file.split != "test"] or files
+    with without_warnings():
+        for row in _sample(len(for_training)):
+            with suppress(PictureError):
+                yield read_picture(for_training[row].path)
+
+
+def _sample(num_images: int) -> list[int]:
+    rows = np.linspace(0, num_images - 1, min(num_images, SAMPLE_SIZE)).round().astype(int)
+    return [int(row) for row in rows]
+
+
+def leave_out_blank(split: NDArray[np.integer], faults: Mapping[int, str], sources: Sequence[str]) -> list[str]:
+    """Mark training images without ink as unused; test images are kept, since `predict` would be asked about such.
+
+    Args:
+        split: Indices into `SPLITS`, ``(num_images,)``; changed.
+        faults: What is wrong with some images, by their positions.
+        sources: Where each image came from.
+
+    Returns:
+        A line for each kind of fault: how many images have it, and whether they are left out.
+    """
+    rows: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for row, fault in faults.items():
+        rows[fault, fault in (BLANK, NOTHING) and split[row] != TEST].append(row)
+    for (_, is_left_out), some in rows.items():
+        split[some] = UNUSED if is_left_out else split[some]
+    return [
+        f"{len(some):,} image(s) {'left out' if is_left_out else 'kept'}: {fault}; the first is {sources[some[0]]}"
+        for (fault, is_left_out), some in rows.items()
+    ]
