@@ -32,10 +32,11 @@ export function withoutFrame(grey) {
   const thickest = Math.max(1, roundEven(FRAME * shorterSide));
   for (let thickness = 1; thickness <= thickest; thickness++) {
     if (shorterSide < 2 * thickness + MIN_FRAMED_SIDE) break;
-    const [outer, inside] = [edgeOf(withMargin(grey, 1 - thickness)), withMargin(grey, -thickness)];
+    const [outer, inside] = [edgeOf(grey, thickness - 1), edgeOf(grey, thickness)];
     const level = median(outer);
     if (outer.some((value) => Math.abs(value - level) > FRAME_SPREAD)) break;
-    if (mean(edgeOf(inside).map((value) => Math.abs(value - level) > FRAME_CONTRAST)) > ENCLOSED) return inside;
+    const differs = inside.map((value) => Math.abs(value - level) > FRAME_CONTRAST);
+    if (mean(differs) > ENCLOSED) return withMargin(grey, -thickness);
   }
   return grey;
 }
@@ -196,18 +197,19 @@ export function surface(coefficients, rows, columns) {
 // Returns the standard deviation of the background's noise, in grey levels, if it is normally distributed.
 export function noiseOf(ink, isPaper) {
   const distance = 1 + Math.floor(Math.min(ink.rows, ink.columns) / 100);
-  const found = [];
+  const found = new Float64Array(2 * ink.values.length);
+  let count = 0;
   for (const [down, across] of [[distance, 0], [0, distance]]) {
     const step = down * ink.columns + across;
     for (let row = down; row < ink.rows - down; row++) {
       for (let column = across; column < ink.columns - across; column++) {
         const i = row * ink.columns + column;
         if (!isPaper.values[i - step] || !isPaper.values[i] || !isPaper.values[i + step]) continue;
-        found.push(Math.abs(ink.values[i - step] - 2 * ink.values[i] + ink.values[i + step]));
+        found[count++] = Math.abs(ink.values[i - step] - 2 * ink.values[i] + ink.values[i + step]);
       }
     }
   }
-  return found.length < MIN_NOISE_PIXELS ? 0 : (1.4826 * median(found)) / Math.sqrt(6);
+  return count < MIN_NOISE_PIXELS ? 0 : (1.4826 * median(found.subarray(0, count))) / Math.sqrt(6);
 }
 
 // Returns the level that best splits values in two groups (Otsu); of equal values none is above it.

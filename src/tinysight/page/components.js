@@ -6,7 +6,7 @@
 import { maskOf, transposed } from "./grid.js";
 
 export const SPECK = 0.005;
-export const DUST = 0.5;
+export const DUST = 0.4;
 export const LOOSE = 0.05;
 export const CLOSE = 0.05;
 export const LINE = 0.06;
@@ -68,8 +68,10 @@ export function findCharacter(given) {
   // Keep what belongs to it
   const dust = DUST * strokeWidth({ ...mask, values: labels.map((label) => label === largest.label) }) ** 2;
   const kept = components.filter((component) => belongs(component, largest, mask, dust));
-  const keptLabels = new Set(kept.map((component) => component.label));
-  const values = Uint8Array.from(labels, (label) => keptLabels.has(label));
+  const isKept = new Uint8Array(all.length + 1);
+  for (const { label } of kept) isKept[label] = 1;
+  const values = new Uint8Array(labels.length);
+  for (let i = 0; i < values.length; i++) values[i] = isKept[labels[i]];
   return { mask: { ...mask, values }, isSeveral: areSeveral(kept) };
 }
 

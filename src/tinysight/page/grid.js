@@ -41,10 +41,13 @@ export function transposed(grid) {
   return { rows: columns, columns: rows, values: turned };
 }
 
-// Returns the values along a grid's four sides, its corners twice.
-export function edgeOf({ rows, columns, values }) {
+// Returns the values along a grid's four sides, or `margin` pixels further inside, those at the corners twice.
+export function edgeOf({ rows, columns, values }, margin = 0) {
+  const [bottom, right] = [rows - 1 - margin, columns - 1 - margin];
   const edge = [];
-  for (let column = 0; column < columns; column++) edge.push(values[column], values[(rows - 1) * columns + column]);
-  for (let row = 0; row < rows; row++) edge.push(values[row * columns], values[(row + 1) * columns - 1]);
+  for (let column = margin; column <= right; column++) {
+    edge.push(values[margin * columns + column], values[bottom * columns + column]);
+  }
+  for (let row = margin; row <= bottom; row++) edge.push(values[row * columns + margin], values[row * columns + right]);
   return edge;
 }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPECK = 0.005  # of the largest component's pixels; less than that is dust
-DUST = 0.5  # of the square of the strokes' width; less than that inside of a character was not drawn with its pen
+DUST = 0.4  # of the square of the strokes' width; less than that inside of a character was not drawn with its pen
 LOOSE = 0.05  # of the largest component's pixels; less than that must lie close by to belong to the character
 CLOSE = 0.05  # of the character's longer side
 LINE = 0.06  # of the picture's side: what spans the whole picture and is thinner than that is a ruled line or a border
