@@ -78,4 +78,4 @@ def test_pictures_under_other_suffixes_are_found_by_their_content(class_folders)
     assert {file.path.name for file in files} >= set(odd.values())
     assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped"]
     images = np.zeros((20, 28, 28), np.uint8)
-    assert decode_files(files, Framing(), images, lambda _: None) == [""] * 20
+    assert decode_files(files, Framing(), images, lambda _: None) == ([""] * 20, {})
