@@ -200,7 +200,7 @@ def trained():
         return StandIn()
     from tinysight.training.train import train
 
-    return train(load_images("digits"), TrainingSettings(hidden=(64, 32), epochs=6))
+    return train(load_images("digits"), TrainingSettings(recipe="fast", hidden=(64, 32), epochs=6))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from PIL import Image
 from tinysight.classifier import Classifier
 from tinysight.cli import train
 
-QUICK = ("--hidden", "16", "--epochs", "2")
+QUICK = ("--recipe", "fast", "--hidden", "16", "--epochs", "2")
 
 
 @pytest.fixture

@@ -42,6 +42,22 @@ def test_the_fast_recipe_gives_small_sets_more_passes():
     assert TrainingSettings().resolved(10).epochs <= 60
 
 
+def test_a_small_set_of_drawn_characters_is_trained_accurately_by_default():
+    by_default = [
+        TrainingSettings().resolved(num_images, framing)
+        for num_images, framing in ((19_999, "ink"), (20_000, "ink"), (19_999, "whole"))
+    ]
+    assert [settings.recipe for settings in by_default] == ["accurate", "fast", "fast"]
+    assert by_default[0] == TrainingSettings(recipe="accurate").resolved(19_999, "ink")
+
+
+def test_the_tutorial_alone_trains_without_normalization_of_any_kind():
+    settings = {recipe: TrainingSettings(recipe=recipe).resolved(1_000, "ink") for recipe in RECIPES}
+    assert settings["fast"].batch_norm
+    assert settings["accurate"].batch_norm
+    assert not settings["tutorial"].batch_norm
+
+
 def test_accurate_augments_characters_and_nothing_else():
     characters = TrainingSettings(recipe="accurate").resolved(54_000, "ink")
     others = TrainingSettings(recipe="accurate").resolved(54_000, "whole")

@@ -12,7 +12,7 @@ from tinysight.training.train import train
 import tensorflow as tf  # isort: skip
 from tinysight.training.step import _forward_in_training, compile_folding  # isort: skip
 
-SMALL = TrainingSettings(hidden=(32,), epochs=4)
+SMALL = TrainingSettings(recipe="fast", batch_norm=False, hidden=(32,), epochs=4)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tinysight.training.scores import accuracy, log_loss, standard_error
 from tinysight.training.settings import TrainingSettings
 from tinysight.training.train import train
 
-SMALL = TrainingSettings(hidden=(32, 16), epochs=2)
+SMALL = TrainingSettings(recipe="fast", batch_norm=False, hidden=(32, 16), epochs=2)
 
 
 @pytest.fixture(scope="module")
@@ -211,9 +211,24 @@ def test_dropout_narrows_the_gap_between_training_and_unseen_images(data_folder)
     images = replace(mnist, **rows, sources=[mnist.sources[row] for row in few])
     gaps = []
     for dropout in (0.0, 0.5):
-        last = train(images, TrainingSettings(epochs=15, validation=0.3, dropout=dropout)).history[-1]
+        last = train(
+            images, TrainingSettings("fast", epochs=15, validation=0.3, dropout=dropout, batch_norm=False)
+        ).history[-1]
         gaps.append(last.validation_loss - last.train_loss)
     assert gaps[1] < gaps[0]
+
+
+@pytest.mark.slow
+def test_dark_images_on_a_light_ground_are_learned_as_well(digits):
+    """Without normalization the bright background, equal in all images, hides what differs."""
+    dark = replace(digits, images=255 - np.asarray(digits.images))
+    best = [
+        max(epoch.validation_accuracy for epoch in train(images, replace(SMALL, batch_norm=True, epochs=6)).history)
+        for images in (digits, dark)
+    ]
+    assert best[1] > best[0] - 0.05
+    without = train(dark, replace(SMALL, epochs=6)).history
+    assert max(epoch.validation_accuracy for epoch in without) < best[1]
 
 
 @pytest.mark.slow

@@ -1,0 +1,106 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from tinysight.data.framing_choice import choose_framing
+from tinysight.data.loading import load_images
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def letters(number, side=64, ink=30, paper=230, width=5):
+    """Draw random strokes, as of letters."""
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        picture = Image.new("L", (side, side), paper)
+        points = [tuple(point) for point in rng.uniform(0.2, 0.8, (4, 2)) * side]
+        ImageDraw.Draw(picture).line(points, fill=ink, width=width, joint="curve")
+        yield picture
+
+
+def textures(number):
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        noise = Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+        yield noise.filter(ImageFilter.GaussianBlur(4))
+
+
+def filled_shapes(number):
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        picture = Image.new("L", (28, 28))
+        left, top = rng.integers(2, 8, 2).tolist()
+        ImageDraw.Draw(picture).rectangle((left, top, 28 - left, 28 - top), fill=int(rng.integers(90, 255)))
+        yield picture
+
+
+@pytest.mark.parametrize("looks", [{}, {"ink": 250, "paper": 20}, {"side": 28, "width": 3}, {"paper": 120}])
+def test_drawn_characters_are_framed_by_their_ink(looks):
+    assert choose_framing(letters(20, **looks)) == "ink"
+
+
+def test_other_pictures_are_kept_whole():
+    assert choose_framing(textures(20)) == "whole"
+    assert choose_framing(filled_shapes(20)) == "whole"
+    assert choose_framing([Image.new("L", (30, 30), 90)] * 5) == "whole"
+    assert choose_framing([]) == "whole"
+
+
+def test_a_few_other_pictures_among_characters_change_nothing():
+    assert choose_framing([*letters(15), *textures(5)]) == "ink"
+
+
+def test_an_example_folder_of_drawn_shapes_is_framed_by_its_ink_unless_told_otherwise():
+    assert load_images(EXAMPLES / "shapes").framing.method == "ink"
+    assert load_images(EXAMPLES / "shapes", framing="whole").framing.method == "whole"
+
+
+def written(folder, name, pictures):
+    (folder / name).mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        picture.save(folder / name / f"{number:02}.png")
+
+
+def test_pictures_without_ink_are_left_out_and_counted(tmp_path):
+    written(tmp_path / "set", "a", letters(8))
+    written(tmp_path / "set", "b", [*letters(8, width=7), Image.new("L", (64, 64), 200), Image.new("L", (64, 64), 90)])
+    images = load_images(tmp_path / "set")
+    assert images.framing.method == "ink"
+    assert len(images.indices("unused")) == 2
+    (note,) = [line for line in images.skipped if "no ink found" in line]
+    assert note.startswith("2 image(s) left out: no ink found")
+    assert note.endswith("the first is b/08.png")
+    again = load_images(tmp_path / "set")  # from the cache
+    assert (again.skipped, again.framing) == (images.skipped, images.framing)
+    assert not len(
+        load_images(tmp_path / "set", like=images.framing).indices("unused")
+    )  # an evaluation leaves none out
+
+
+def test_blank_test_pictures_are_kept_since_they_are_asked_about(tmp_path):
+    for split in ("train", "test"):
+        written(tmp_path / split, "a", [*letters(6), Image.new("L", (64, 64), 200)])
+        written(tmp_path / split, "b", letters(6, width=8))
+    images = load_images(tmp_path)
+    assert [len(images.indices(split)) for split in ("train", "test", "unused")] == [12, 13, 1]
+    assert sum("kept: no ink found" in line for line in images.skipped) == 1
+
+
+@pytest.mark.slow
+def test_mnist_is_framed_alike_however_it_is_given(data_folder, tmp_path):
+    by_name = load_images("mnist")
+    shutil.copytree(data_folder / "mnist", tmp_path / "idx")
+    arrays = {}
+    for split in ("train", "test"):
+        some = by_name.subset(split)
+        arrays |= {f"x_{split}": np.asarray(some.images)[:3_000], f"y_{split}": some.labels[:3_000]}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    for row in range(400):
+        path = tmp_path / "png" / str(arrays["y_train"][row]) / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - arrays["x_train"][row]).save(path)
+    for path in ("idx", "mnist.npz", "png"):
+        assert load_images(tmp_path / path).framing.method == "ink"
