@@ -153,3 +153,16 @@ def test_images_that_it_was_trained_on_are_left_out_of_official_test_images_too(
 def test_official_test_images_come_first(trained, mnist):
     chosen, split, notes = unseen_images(trained.classifier, load_images("mnist"))
     assert (len(chosen), split, notes) == (mnist.num_test, "test", ())
+
+
+@pytest.mark.parametrize(("num_right", "is_noted"), [(19, True), (20, False)])
+def test_a_score_no_better_than_the_commonest_class_is_noted(trained, num_right, is_noted):
+    digits = trained.images
+    zeros, ones = (np.flatnonzero(digits.labels == label)[:number] for label, number in ((0, 19), (1, 3)))
+    some = digits.rows(np.sort(np.concatenate([zeros, ones])))
+    probabilities = np.full((22, 10), 0.01, np.float32)
+    probabilities[np.arange(22), 0] = 0.5
+    probabilities[np.flatnonzero(some.labels == 1)[: num_right - 19], 1] = 0.9
+    notes = evaluate(trained.classifier, some, probabilities=probabilities).notes
+    found = [note for note in notes if "always answering 0 (86.36 % of the images)" in note]
+    assert bool(found) == is_noted

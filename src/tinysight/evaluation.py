@@ -113,6 +113,8 @@ def evaluate(
     absent = sorted(set(classifier.class_names) - set(images.class_names))
     if absent:
         notes = (*notes, f"no images of {', '.join(absent)}")
+    if no_better := _no_better_than_one_class(classifier.class_names, confusion):
+        notes = (*notes, no_better)
     return Evaluation(
         data_name=images.name,
         split=split,
@@ -127,6 +129,17 @@ def evaluate(
         mistakes=_mistakes(classifier, images, labels, probabilities),
         notes=notes,
     )
+
+
+def _no_better_than_one_class(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> str:
+    """Return a note where always answering the commonest class would be right as often; else an empty text."""
+    counts = confusion.sum(axis=1)
+    commonest = int(counts.argmax())
+    if np.count_nonzero(counts) < 2 or np.trace(confusion) > counts[commonest]:
+        return ""
+    share = counts[commonest] / counts.sum()
+    advice = "train with --recipe accurate, another --framing, or more images of the other classes"
+    return f"no better than always answering {class_names[commonest]} ({100 * share:.2f} % of the images): {advice}"
 
 
 def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
