@@ -10,7 +10,7 @@ endif
 .PHONY: demo quick test coverage lowest check data bench bench-full pretrained clean
 
 demo: .venv/train  ## Train on 1,797 handwritten digits, no download
-	$(BIN)/tinysight train digits --out runs/demo --overwrite
+	$(BIN)/tinysight train digits --recipe fast --out runs/demo --overwrite
 
 quick: .venv/dev  ## Run the tests that take a second or two each, in about a minute
 	$(BIN)/pytest -m "not slow"

@@ -95,8 +95,8 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
 
 
 FRAMING_LINES = {
-    "ink": "framing ink: each picture's one drawn character is cut out, scaled and centred (--framing whole: keep all)",
-    "whole": "framing whole: each picture is fitted to that size (--framing ink: cut out one drawn character)",
+    "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
+    "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
 }
 
 
@@ -172,7 +172,8 @@ def show_training(training: "Training") -> None:
     if training.was_stopped:
         print_warning(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
     if training.best_epoch != len(training.history):
-        print_line(f"kept the weights of epoch {training.best_epoch}, the best on validation images")
+        rule = "the latest whose validation accuracy is within a standard error of the best"
+        print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")
 
 
 def show_files(folder: Path) -> None:
