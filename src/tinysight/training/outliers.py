@@ -122,17 +122,15 @@ def _mixture(first: NDArray[np.uint8], second: NDArray[np.uint8], rng: np.random
     kind = rng.integers(6)
     if kind == 0:
         return np.asarray(255 - first)
-    if kind in (4, 5):  # half of the first beside or above half of the second, moved so that they do not fit
-        axis = kind - 4
-        moved = np.roll(second, first.shape[1 - axis] // 4, axis=1 - axis)
-        half = (
-            (slice(first.shape[0] // 2, None), slice(None))
-            if axis == 0
-            else (slice(None), slice(first.shape[1] // 2, None))
-        )
+    if kind in (4, 5):  # half of the first above or beside half of the second, which is mirrored or not
+        other = second[:, ::-1] if rng.random() < 0.5 else second
         result = first.copy()
-        result[half] = moved[half]
-        return result
+        if kind == 4:
+            result[first.shape[0] // 2 :] = other[first.shape[0] // 2 :]
+        else:
+            result[:, first.shape[1] // 2 :] = other[:, first.shape[1] // 2 :]
+        fits = (result == first).all() or (result == second).all()
+        return np.asarray(255 - first) if fits else result
     if kind == 1:  # the second, rotated, over the first
         return np.maximum(first, np.rot90(second) if second.shape[0] == second.shape[1] else second[::-1])
     if kind == 2:  # a quarter of the first
