@@ -4,19 +4,15 @@ import threading
 
 import numpy as np
 import pytest
+from blas import counter_of_blas_threads, num_threads
 from threadpoolctl import threadpool_limits
 
 from tinysight import process_pool
-from tinysight.blas_threads import _controller, one_blas_thread
+from tinysight.blas_threads import one_blas_thread
 from tinysight.classifier import Classifier
 from tinysight.preprocessing import framing
 
 PICTURE = np.full((40, 50), 250, np.uint8)
-
-
-def num_threads():
-    """Return the number of threads of each BLAS library that is limited."""
-    return [library["num_threads"] for library in _controller().info() if library["user_api"] == "blas"]
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +71,8 @@ def test_a_classifier_frames_with_one_thread_and_leaves_its_callers_setting(meth
     assert num_threads() == before
 
 
-def threads_of_a_task():
-    return lambda _: num_threads()
-
-
 def test_the_processes_of_a_pool_use_one_thread_each():
-    for found in process_pool.map_in_processes(threads_of_a_task, iter(range(2)), 2, "spawn"):
+    for found in process_pool.map_in_processes(counter_of_blas_threads, iter(range(2)), 2, "spawn"):
         assert set(found) <= {1}
 
 
