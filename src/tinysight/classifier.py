@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from .blas_threads import one_blas_thread
 from .errors import ModelFileError, SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import build_model, open_session, read_model, read_model_bytes
+from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture
 from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
 from .preprocessing.inputs import Picture, each_picture, name_of, source_of

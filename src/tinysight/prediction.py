@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from PIL.Image import Image
 
-from .blas_threads import one_blas_thread
 from .classifier import Classifier, Prediction, check_top
 from .errors import PictureError
+from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture, without_warnings
 from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
 from .preprocessing.framing import Framed, frame_pictures

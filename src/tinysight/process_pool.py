@@ -12,7 +12,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
-from .blas_threads import one_blas_thread
 from .errors import TinysightError
 
 Task = TypeVar("Task")
@@ -108,8 +107,7 @@ def _work(prepare: Callable[[], Callable[[Any], Any]], connection: Connection, o
             task = connection.recv()
             try:
                 run = run or prepare()
-                with one_blas_thread():  # there is a process for each core already
-                    result = run(task)
+                result = run(task)
             except Exception as error:
                 result = error
             connection.send(result)

@@ -4,15 +4,18 @@ import threading
 
 import numpy as np
 import pytest
-from blas import counter_of_blas_threads, num_threads
 from threadpoolctl import threadpool_limits
 
-from tinysight import process_pool
-from tinysight.blas_threads import one_blas_thread
 from tinysight.classifier import Classifier
 from tinysight.preprocessing import framing
+from tinysight.preprocessing.blas_threads import _controller, one_blas_thread
 
 PICTURE = np.full((40, 50), 250, np.uint8)
+
+
+def num_threads():
+    """Return the number of threads of each BLAS library that is limited."""
+    return [library["num_threads"] for library in _controller().info() if library["user_api"] == "blas"]
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +72,6 @@ def test_a_classifier_frames_with_one_thread_and_leaves_its_callers_setting(meth
     getattr(classifier, method)(PICTURE)
     assert set(seen) == {1}
     assert num_threads() == before
-
-
-def test_the_processes_of_a_pool_use_one_thread_each():
-    for found in process_pool.map_in_processes(counter_of_blas_threads, iter(range(2)), 2, "spawn"):
-        assert set(found) <= {1}
 
 
 def test_the_methods_keep_their_documentation():
