@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tinysight.preprocessing.ink import frame_ink
+from tinysight.training.outliers import cut_corners
 
-Stroke = list[tuple[float, float]]  # points (x, y); straight from one to the next, unless the stroke is curved
+Stroke = list[tuple[float, float]]  # points (x, y); straight from one to the next, unless it is smoothed
 
-# Digit -> its styles. Each is a list of strokes; a stroke that begins with "curve" is smoothed.
+# Digit -> its styles. Each is a list of strokes, with whether the stroke is smoothed.
 CURVE, LINE = True, False
 STYLES: dict[int, list[list[tuple[bool, Stroke]]]] = {
     0: [
@@ -68,7 +69,6 @@ STYLES: dict[int, list[list[tuple[bool, Stroke]]]] = {
     ],
 }  # fmt: skip
 MIN_ASPECT = 0.35  # of width to height; a stem alone, stretched to a square, is no digit
-NUM_CORNER_CUTS = 3  # rounds of Chaikin's corner cutting; then a polyline looks like a curve
 
 
 def draw_digits(num_digits: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -117,7 +117,7 @@ def _paint(strokes: list[tuple[bool, Stroke]], side: int, rng: np.random.Generat
     for is_curved, points in strokes:
         xy = np.array(points) + rng.normal(0, 0.035, (len(points), 2))
         xy += np.sin(np.pi * np.stack([xy[:, 0], xy[:, 1], xy.sum(axis=1), xy[:, 0] - xy[:, 1]], axis=1)) @ bend
-        lines.append(_cut_corners(xy) if is_curved else (_cut_corners(xy, 1) if rng.random() < 0.4 else xy))
+        lines.append(cut_corners(xy) if is_curved else (cut_corners(xy, 1) if rng.random() < 0.4 else xy))
     transformation = np.array([[width, 0], [0, height]]) @ np.array([[1, turn], [-slant, 1]])
     canvas = side * scale
     pen_width = max(1, round(canvas * rng.choice([0.0, 0.04, 0.07, 0.1, 0.14])))
@@ -129,15 +129,6 @@ def _paint(strokes: list[tuple[bool, Stroke]], side: int, rng: np.random.Generat
         for x, y in (points[0], points[-1]):  # round ends
             pen.ellipse((x - pen_width / 2, y - pen_width / 2, x + pen_width / 2, y + pen_width / 2), fill=0)
     return picture.resize((side, side), Image.Resampling.BOX)
-
-
-def _cut_corners(points: NDArray[np.float64], rounds: int = NUM_CORNER_CUTS) -> NDArray[np.float64]:
-    """Return a smoother polyline with the same ends (G. Chaikin, "An algorithm for high-speed curve generation", 1974)."""
-    for _ in range(rounds):
-        before, after = points[:-1], points[1:]
-        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
-        points = np.concatenate([points[:1], cut, points[-1:]])
-    return points
 
 
 def _stretched(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

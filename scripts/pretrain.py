@@ -141,7 +141,7 @@ def _out_of_distribution_images() -> dict[str, list[np.ndarray | Path]]:
     return {
         "Fashion-MNIST": list(fashion[rng.choice(len(fashion), 500, replace=False)]),
         "Omniglot's letters": [letters[row] for row in rng.choice(len(letters), 500, replace=False)],
-        "photographs and drawings from the web": list(photographs),
+        "photographs and drawings from the web": photographs,
         "uniform noise": [rng.integers(0, 256, (28, 28), dtype=np.uint8) for _ in range(250)],
         "sparse noise": [((rng.random((64, 64)) < 0.05) * 255).astype(np.uint8) for _ in range(250)],
         "blank, with noise": [

@@ -198,8 +198,8 @@ class Classifier:
 
         An array that may be either is refused: ``(3, height, width)`` and ``(4, height, width)``, which may have their
         channels first, unless they are grey and of the classifier's own size; with an input of 28×28 pixels
-        ``(num_pictures, 784)``, and ``(28, 28, num_pictures)`` where
-        num_pictures is more than 4. A list of arrays is always several pictures.
+        ``(num_pictures, 784)``, and ``(28, 28, num_pictures)`` where num_pictures is more than 4. A list of arrays is
+        always several pictures.
 
         Args:
             pictures: One picture or an iterable of pictures.

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 MAX_CLASSES_IN_MATRIX = 20  # a wider matrix does not fit a terminal; the report shows up to 40 classes
 PREDICTION_FORMATS = ("table", "json", "csv")
 DOUBTFUL = "doubtful"  # marks what is probably of no class
+FRAMING_LINES = {
+    "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
+    "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
+}
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 out = Console(highlight=False, soft_wrap=True)
@@ -92,12 +96,6 @@ def progress_bar() -> Iterator["ReportProgress | None"]:
         yield report
     finally:
         bar.stop()
-
-
-FRAMING_LINES = {
-    "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
-    "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
-}
 
 
 def show_left_out(images: "ImageSet") -> None:

@@ -77,7 +77,7 @@ def load_images(
         key = [cache.file_fingerprint(file) for pair in idx_files.values() for file in pair.values()]
         arrays = ArraySource(name, framing, key, lambda: read_idx_files(idx_files, name))
     else:
-        wanted = like or (Framing(framing or "whole", *(image_size or ())))
+        wanted = like or Framing(framing or "whole", *(image_size or ()))
         return _load_folder(path, wanted, progress, keep_channels=bool(like), choose=not (like or framing))
     return _load_arrays(arrays, like)
 

@@ -46,8 +46,12 @@ export function extractInk(grey) {
   const factor = Math.ceil(Math.max(grey.rows, grey.columns) / SURFACE_SIDE);
   const small = factor === 1 ? grey : reduce(grey, factor);
   // Fit surfaces in several ways; the one that leaves the least unexplained, for its number of terms, is right
-  const splits = [split(small, belowSparseInk(small)), ...belowDenseInk(small)];
-  const penalties = splits.map(({ coefficients }, i) => (i ? PENALTIES[coefficients.length] : SPARSE_PENALTY));
+  const splits = belowDenseInk(small);
+  const penalties = splits.map(({ coefficients }) => PENALTIES[coefficients.length]);
+  if (Math.min(small.rows, small.columns) >= MIN_SURFACE_SIDE) {
+    splits.unshift(split(small, belowSparseInk(small)));
+    penalties.unshift(SPARSE_PENALTY);
+  }
   const unexplained = splits.map(({ residual, isLight }, i) => penalties[i] * spread(residual, isLight));
   const least = Math.min(...unexplained) + ROUNDING;
   const { coefficients, residual, isLight } = splits[unexplained.findIndex((one) => one <= least)];
@@ -97,8 +101,7 @@ export function spread(residual, isLight) {
 // Fits a quadratic surface to all pixels but those far from it, again and again, from the median of the edge on.
 export function belowSparseInk(grid) {
   let coefficients = Float64Array.of(median(edgeOf(grid)), 0, 0, 0, 0, 0);
-  const maxFits = Math.min(grid.rows, grid.columns) >= MIN_SURFACE_SIDE ? MAX_FITS : 0;
-  for (let fits = 0; fits < maxFits; fits++) {
+  for (let fits = 0; fits < MAX_FITS; fits++) {
     const { values: below } = surface(coefficients, grid.rows, grid.columns);
     const distance = grid.values.map((value, i) => Math.abs(value - below[i]));
     const farthest = Math.max(median(distance) * 3, 8) - ROUNDING;

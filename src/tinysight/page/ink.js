@@ -32,12 +32,8 @@ export function frameInk(grey, height, width) {
   if (grey.rows === height && grey.columns === width && isFramed(grey)) {
     return { pixels: Uint8Array.from(grey.values), fault: "" };
   }
-  // 1. Subtract the background: what is left is ink and noise
-  const ink = extractInk(withoutFrame(reduced(grey)));
-  // 2. Find the components of ink that make up the character
-  const { threshold, faint } = thresholds(ink);
-  const { mask: character, isSeveral } = findCharacter(maskOf(ink, (value) => value > faint));
-  const mask = { ...character, values: character.values.map((isInk, i) => isInk & (ink.values[i] > threshold)) };
+  // 1. and 2. Subtract the background, and find the components of ink that make up the character
+  const { ink, threshold, faint, character, mask, isSeveral } = findInk(grey);
   const inked = ink.values.filter((_, i) => mask.values[i]);
   if (inked.length < MIN_PIXELS || mean(inked) < MIN_CONTRAST) {
     const found = inked.length && faint < threshold ? DOT : NOTHING;
@@ -55,6 +51,15 @@ export function frameInk(grey, height, width) {
   const drawn = scaled(strokes, roundEven(Math.min(height, width) * BOX_SHARE));
   // 5. Put its centre of mass in the middle
   return { pixels: centred(drawn, height, width), fault: isSeveral ? SEVERAL : isDot(mask) ? DOT : "" };
+}
+
+// Finds the ink of one character: how strong it is, what it exceeds, and where it is.
+function findInk(grey) {
+  const ink = extractInk(withoutFrame(reduced(grey)));
+  const { threshold, faint } = thresholds(ink);
+  const { mask: character, isSeveral } = findCharacter(maskOf(ink, (value) => value > faint));
+  const mask = { ...character, values: character.values.map((isInk, i) => isInk & (ink.values[i] > threshold)) };
+  return { ink, threshold, faint, character, mask, isSeveral };
 }
 
 function rangeOf({ values }) {

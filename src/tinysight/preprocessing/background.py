@@ -93,8 +93,10 @@ def extract_ink(grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     factor = -(-max(grey.shape) // SURFACE_SIDE)
     small = (grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))).astype(np.float64)
     # Fit surfaces in several ways; the one that leaves the least unexplained, for its number of terms, is right
-    splits = [_split(small, _below_sparse_ink(small)), *_below_dense_ink(small)]
-    penalties = [SPARSE_PENALTY, *(PENALTIES[len(split.coefficients)] for split in splits[1:])]
+    splits = _below_dense_ink(small)
+    penalties = [PENALTIES[len(split.coefficients)] for split in splits]
+    if min(small.shape) >= MIN_SURFACE_SIDE:
+        splits, penalties = [_split(small, _below_sparse_ink(small)), *splits], [SPARSE_PENALTY, *penalties]
     unexplained = np.array([_spread(split.residual, split.is_light) for split in splits]) * penalties
     best = splits[int((unexplained <= unexplained.min() + ROUNDING).argmax())]
     # Decide whether light or dark pixels are ink
@@ -139,7 +141,7 @@ def _below_sparse_ink(values: NDArray[np.float64]) -> NDArray[np.float64]:
         The coefficients of the surface's terms, float64 ``(6,)``.
     """
     coefficients = np.array([np.median(_edge(values)), 0.0, 0.0, 0.0, 0.0, 0.0])
-    for _ in range(MAX_FITS if min(values.shape) >= MIN_SURFACE_SIDE else 0):
+    for _ in range(MAX_FITS):
         distance = np.abs(values - _surface(coefficients, *values.shape))
         is_background = distance < max(np.median(distance) * 3, 8.0) - ROUNDING
         if is_background.sum() < values.size // 4:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .components import stroke_width
-from .ink import MIN_PIXELS, find_ink
+from .ink import MIN_PIXELS, box_of, find_ink
 
 # Chosen on Omniglot's letters, canvas digits, scikit-learn's digits (75 % to 99 % are drawings by these limits), web
 # pictures and Fashion-MNIST (18 % and 26 %).
@@ -27,8 +27,7 @@ def is_drawing(grey: NDArray[np.uint8]) -> bool:
         return False
     is_inked = ink.levels > ink.threshold
     contrast = float(np.median(ink.levels[ink.mask]))
-    rows, columns = np.flatnonzero(ink.mask.any(axis=1)), np.flatnonzero(ink.mask.any(axis=0))
-    longer_side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    longer_side = max(ink.mask[box_of(ink.mask)].shape)
     background = ink.levels[~is_inked]
     return bool(
         contrast > MIN_CONTRAST

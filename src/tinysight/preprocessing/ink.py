@@ -189,17 +189,18 @@ def _bounding_box(strength: NDArray[np.float64]) -> tuple[slice, slice]:
     A margin of a single pixel would take a tenth of the box from a picture of 20 pixels.
     """
     # At least half the peak, so that a faint blob has a box as well
-    return _box_of(strength > min(SOFT_EDGE, strength.max() / 2) + ROUNDING)
+    return box_of(strength > min(SOFT_EDGE, strength.max() / 2) + ROUNDING)
 
 
-def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+def box_of(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all true values of a mask, which has at least one."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _is_dot(mask: NDArray[np.bool_]) -> bool:
     """Tell whether a mask is small, solid and about as wide as high."""
-    side = max(mask[_box_of(mask)].shape)
+    side = max(mask[box_of(mask)].shape)
     return side <= DOT_SIDE * min(mask.shape) and bool(mask.sum() > DOT_FILL * side**2)
 
 

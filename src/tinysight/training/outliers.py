@@ -55,17 +55,21 @@ def _scribble(height: int, width: int, rng: np.random.Generator) -> NDArray[np.u
     for _ in range(rng.integers(*NUM_STROKES)):
         points = rng.uniform(0.1, 0.9, (rng.integers(*NUM_POINTS), 2)) * CANVAS_SIDE
         if rng.random() < 0.7:
-            points = _cut_corners(points)
+            points = cut_corners(points)
         pen.line([tuple(point) for point in points.tolist()], fill=255, width=thickness, joint="curve")
     return place_strokes(np.asarray(canvas), height, width)
 
 
-def _cut_corners(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a smoother polyline through fewer corners: Chaikin's algorithm.
+def cut_corners(points: NDArray[np.float64], num_rounds: int = NUM_CORNER_CUTS) -> NDArray[np.float64]:
+    """Return a smoother polyline with the same ends: Chaikin's algorithm.
+
+    Args:
+        points: float64 ``(num_points, 2)``.
+        num_rounds: How often each corner is replaced by two.
 
     Source: G. Chaikin, "An algorithm for high-speed curve generation" (1974).
     """
-    for _ in range(NUM_CORNER_CUTS):
+    for _ in range(num_rounds):
         before, after = points[:-1], points[1:]
         cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
         points = np.concatenate([points[:1], cut, points[-1:]])
