@@ -191,7 +191,8 @@ def _fit(
     # Rows: those that train, those that validate, and training rows that are scored
     training_rows, validation_rows = images.indices("train"), images.indices("validation")
     rng = np.random.default_rng(settings.seed)
-    sample_rows = np.sort(rng.choice(training_rows, min(len(validation_rows), len(training_rows)), replace=False))
+    shuffled_rows = rng.permutation(images.in_content_order(training_rows))
+    sample_rows = np.sort(shuffled_rows[: len(validation_rows)])
     chunks = ShuffledChunks(images, training_rows, settings.batch_size)
     outliers = _outliers(images, training_rows, settings, rng)
     # Compiled programs
@@ -240,7 +241,7 @@ def _outliers(
     if not settings.outliers:
         return None
     num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
-    examples = images.images[np.sort(rng.choice(training_rows, num_examples, replace=False))]
+    examples = images.images[rng.choice(images.in_content_order(training_rows), num_examples, replace=False)]
     return draw_outliers(examples, NUM_OUTLIERS, settings.seed)
 
 
