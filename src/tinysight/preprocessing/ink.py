@@ -141,12 +141,13 @@ def are_framed(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     # All are whole numbers, so that these sums are exact
     sums = images.reshape(len(images), -1).astype(np.float64) @ _moments(height, width)
     mass, row_moment, column_moment, edge_mass = sums.T
-    has_dark_edge = (mass > 0) & (edge_mass / (2 * (height + width)) < FRAMED_EDGE_LEVEL) & (mass < 0.5 * 255 * height * width)
+    is_edge_dark = edge_mass / (2 * (height + width)) < FRAMED_EDGE_LEVEL
+    is_mostly_black = (mass > 0) & (mass < 0.5 * 255 * height * width)
     # In MNIST no centre of mass is further than half a pixel from (14, 14).
     is_in_the_middle = (np.abs(row_moment - mass * height / 2) < 0.55 * mass) & (
         np.abs(column_moment - mass * width / 2) < 0.55 * mass
     )
-    framed: NDArray[np.bool_] = has_dark_edge & is_in_the_middle
+    framed: NDArray[np.bool_] = is_edge_dark & is_mostly_black & is_in_the_middle
     return framed
 
 
