@@ -149,9 +149,9 @@ def evaluate(
     """
     if not len(images):
         raise DataError(f"{images.name}: holds no images to evaluate on")
-    labels = _labels_for(classifier, images)
+    labels = labels_for(classifier, images)
     if probabilities is None:
-        probabilities = _probabilities(classifier, images.images)
+        probabilities = probabilities_of(classifier, images.images)
     # Confusion matrix, from which the figures of predicted classes follow
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     is_correct = predicted == labels
@@ -202,7 +202,7 @@ def _notes(known: tuple[str, ...], present: tuple[str, ...], confusion: NDArray[
 def _outside(classifier: Classifier, confidence: NDArray[np.float32], images: ImageSet) -> OutsideScore:
     if not len(images):
         raise DataError(f"{images.name}: holds no images to compare with")
-    others = _probabilities(classifier, images.images).max(axis=1)
+    others = probabilities_of(classifier, images.images).max(axis=1)
     return score_outside(images.name, confidence, others, classifier.reject_below)
 
 
@@ -258,7 +258,7 @@ def _no_better_than_one_class(class_names: tuple[str, ...], confusion: NDArray[n
     return f"no better than always answering {class_names[commonest]} ({100 * share:.2f} % of the images): {advice}"
 
 
-def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def probabilities_of(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the probabilities for images that may be a mapped file larger than memory."""
     probabilities = np.empty((len(images), len(classifier.class_names)), np.float32)
     for rows in row_slices(images):
@@ -267,7 +267,7 @@ def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray
     return probabilities
 
 
-def _labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
+def labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
     """Turn labels, which are positions in the set's class names, into positions in the classifier's."""
     position = {class_name: index for index, class_name in enumerate(classifier.class_names)}
     unknown = [class_name for class_name in images.class_names if class_name not in position]
@@ -312,6 +312,11 @@ def _mistakes(
     )
 
 
+def known_images(classifier: Classifier, images: ImageSet) -> NDArray[np.bool_]:
+    """Return which images trained a classifier or chose its best epoch, bool ``(num_images,)``, by their hashes."""
+    return np.isin(leading_bytes(images.hashes), classifier.metadata.training_hashes)
+
+
 def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, str, tuple[str, ...]]:
     """Choose from a set the images that a classifier was not trained on.
 
@@ -329,8 +334,7 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
     """
     has_test_images = bool(len(images.indices("test")))
     images = images.subset("test") if has_test_images else images
-    known = classifier.metadata.training_hashes
-    is_known = np.isin(leading_bytes(images.hashes), known)
+    is_known = known_images(classifier, images)
     unseen = images.rows(np.flatnonzero(~is_known))
     if not len(unseen):
         raise DataError(f"{images.name}: the classifier was trained on all of these images; they prove nothing")
@@ -340,5 +344,6 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
         return unseen, "test" if is_own_set else "unseen", (note,)
     if has_test_images:
         return unseen, "test", ()
-    unknown = "" if len(known) else ", and the classifier does not tell which images it was trained on"
+    tells = len(classifier.metadata.training_hashes)
+    unknown = "" if tells else ", and the classifier does not tell which images it was trained on"
     return unseen, "all", (f"the set has no test images of its own; all were used{unknown}",)

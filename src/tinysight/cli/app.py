@@ -14,9 +14,11 @@ import typer
 from .. import __version__
 from ..errors import SettingsError, TinysightError
 from . import console
+from .compare import compare
+from .evaluate import evaluate
 from .export import export
 from .options import DONE, FAILED, INTERRUPTED, WRONG_USAGE
-from .predict import evaluate, predict
+from .predict import predict
 from .serve import serve
 from .train import summary, train
 
@@ -93,5 +95,5 @@ def options(
     """Train a small image classifier on your CPU, measure it, and ship it as one file."""
 
 
-for command in (train, evaluate, predict, export, serve, summary):
+for command in (train, evaluate, compare, predict, export, serve, summary):
     app.command()(command)
