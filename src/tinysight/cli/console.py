@@ -178,18 +178,20 @@ def show_training(training: "Training") -> None:
         print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")
 
 
-def show_files(folder: Path) -> None:
+def show_files(folder: Path, has_report: bool) -> None:
     """List the files that a training has written."""
     print_line(f"\nwrote {folder}/")
     what = {
         "model.onnx": "the classifier",
         "model.keras": "the same network as a Keras model",
-        "report.html": "accuracy, plots, mistakes",
+        "report.html": "the report: figures, plots, mistakes",
         "evaluation.json": "the same figures as JSON",
         "history.csv": "scores of each epoch",
         "splits.csv": "the split of each image",
         "settings.json": "every setting, to repeat the training",
     }
+    if not has_report:
+        del what["report.html"]
     for name, description in what.items():
         print_line(f"  {folder / name}  ({description})")
 

@@ -56,6 +56,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier training.", rich_help_panel="Output")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel="Output")
+    ] = True,
     **settings: Any,
 ) -> int:
     """Train a classifier on labelled images.
@@ -77,10 +80,12 @@ def train(
 
     with console.progress_bar() as progress:
         images = load_images(data, framing, size, progress=progress)
-    return _train_and_save(images, chosen, folder, overwrite)
+    return _train_and_save(images, chosen, folder, overwrite, report)
 
 
-def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool) -> int:
+def _train_and_save(
+    images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool, has_report: bool
+) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
@@ -94,16 +99,18 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
             from ..training.train import train as train_classifier
         with _stop_on_interrupt() as should_stop:
             training = train_classifier(images, settings, on_epoch=console.EpochLines(), should_stop=should_stop)
-    from ..evaluation import evaluate as score
+    from ..evaluation import evaluate as score, probabilities_of
     from ..run_folder import save_run
 
     # Evaluate on the test images, and save
-    evaluation = score(training.classifier, training.images.subset("test"))
-    save_run(training, evaluation, folder, overwrite)
+    test_images = training.images.subset("test")
+    probabilities = probabilities_of(training.classifier, test_images.images)
+    evaluation = score(training.classifier, test_images, probabilities=probabilities)
+    save_run(training, evaluation, folder, overwrite, has_report=has_report, probabilities=probabilities)
     # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
-    console.show_files(folder)
+    console.show_files(folder, has_report)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
         f"{program} evaluate {model} {shlex.quote(images.name)}",
