@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,10 +58,9 @@ def render_report(
     Raises:
         MissingExtraError: Jinja2 or matplotlib is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("writing a report", "train") from error
+    check_installed()
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tinysight"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_finalize,
@@ -84,6 +84,16 @@ def render_report(
         coverage=_coverage(evaluation),
         plot_style=STYLE,
     )
+
+
+def check_installed() -> None:
+    """Check that what a report is made with is installed, before anything is computed.
+
+    Raises:
+        MissingExtraError: Jinja2 or matplotlib is not installed.
+    """
+    if not all(map(find_spec, ("jinja2", "matplotlib"))):
+        raise MissingExtraError("writing a report", "train")
 
 
 def _finalize(value: object) -> object:

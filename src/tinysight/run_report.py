@@ -25,6 +25,14 @@ if TYPE_CHECKING:  # an import would load TensorFlow
     from .training.train import EpochResult
 
 
+NEEDED = {  # in settings.json
+    "settings": ("api", "hidden", "dropout", "recipe", "batch_size", "seed"),
+    "data": ("name", "sha256", "num_images"),
+    "framing": ("method",),
+    "versions": (),
+}
+
+
 @dataclass(frozen=True)
 class Run:
     """What a report needs of a training.
@@ -132,7 +140,7 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; expected one that 'tinysight train' has written")
-    described = _read(folder / "settings.json", json.loads)
+    described = _read(folder / "settings.json", _read_settings)
     evaluation = _read(folder / "evaluation.json", lambda text: _from_json(Evaluation, json.loads(text)))
     history = _read(folder / "history.csv", _read_history)
     classifier = Classifier.load(folder / "model.onnx")
@@ -147,6 +155,15 @@ def _read(path: Path, parse: Any) -> Any:
         raise DataError(f"{path}: {why}") from None
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged, or of another version of Tinysight ({error}); train again") from None
+
+
+def _read_settings(text: str) -> dict[str, Any]:
+    """Return what ``settings.json`` holds; raises `KeyError` or `TypeError` unless all that a report shows is there."""
+    described: dict[str, Any] = json.loads(text)
+    for part, names in NEEDED.items():
+        for name in names:
+            described[part][name]
+    return {**described, "best_epoch": int(described["best_epoch"])}
 
 
 def _read_history(text: str) -> list[SimpleNamespace]:

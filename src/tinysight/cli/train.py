@@ -76,6 +76,10 @@ def train(
 
     folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
     check_output(folder, overwrite)
+    if report:
+        from ..report import check_installed
+
+        check_installed()
     from ..data.loading import load_images
 
     with console.progress_bar() as progress:
