@@ -12,15 +12,18 @@ from tinysight.preprocessing.decode import read_picture
 from tinysight.preprocessing.framing import Framing, frame_picture
 
 
+def write_idx_pair(folder, name, images, labels):
+    header = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape)
+    (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
+    header = struct.pack(">BBBBI", 0, 0, 8, 1, len(labels))
+    (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels.astype(np.uint8).tobytes()))
+
+
 def write_idx_set(folder, num_train=6, num_test=4, side=5, num_classes=2):
     rng = np.random.default_rng(0)
     for name, count in (("train", num_train), ("t10k", num_test)):
         images = rng.integers(0, 255, (count, side, side), dtype=np.uint8)
-        labels = (np.arange(count) % num_classes).astype(np.uint8)
-        header = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape)
-        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images.tobytes()))
-        header = struct.pack(">BBBBI", 0, 0, 8, 1, count)
-        (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels.tobytes()))
+        write_idx_pair(folder, name, images, np.arange(count) % num_classes)
 
 
 def test_digits_are_framed_to_mnists_size():
@@ -197,7 +200,22 @@ def test_arrays_of_characters_are_framed_as_their_pictures_would_be(tmp_path):
         assert images.framing == digits.framing
         expected = [frame_picture(Image.fromarray(image), digits.framing).pixels for image in foreign]
         np.testing.assert_array_equal(images.images, expected)
-    np.testing.assert_array_equal(load_images(tmp_path / "some.npz").images, foreign)
+    np.testing.assert_array_equal(load_images(tmp_path / "some.npz", framing="whole").images, foreign)
+
+
+def test_the_same_images_in_other_formats_are_the_same_set(tmp_path):
+    digits = load_images("digits").rows(np.arange(200))
+    np.savez(tmp_path / "some.npz", x_train=digits.images, y_train=digits.labels)
+    (tmp_path / "idx").mkdir()
+    write_idx_pair(tmp_path / "idx", "train", np.asarray(digits.images), digits.labels)
+    for row, (image, label) in enumerate(zip(digits.images, digits.labels, strict=True)):
+        folder = tmp_path / "files" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{row}.png")
+    for source in ("some.npz", "idx", "files"):
+        images = load_images(tmp_path / source)
+        assert images.framing == digits.framing
+        assert images.data_hash == digits.data_hash, source
 
 
 @pytest.mark.parametrize("name", ["labels.npy", "hashes.npy", "split.npy"])

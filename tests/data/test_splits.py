@@ -28,6 +28,15 @@ def test_the_seed_decides():
     assert (first != other).any()
 
 
+def test_the_order_of_the_images_does_not_matter():
+    digits = load_images("digits")
+    images = split_images(digits)
+    order = np.random.default_rng(5).permutation(len(digits))
+    shuffled = split_images(rows_of(digits, order))
+    np.testing.assert_array_equal(shuffled.split, images.split[order])
+    assert shuffled.data_hash == images.data_hash
+
+
 def test_an_official_test_set_stays_one(mnist):
     loaded = load_images("mnist")
     images = split_images(loaded)

@@ -173,6 +173,20 @@ def test_training_stops_early_when_nothing_improves(digits):
 
 
 @pytest.mark.slow
+def test_the_order_of_the_images_does_not_matter(digits):
+    """As where the same images come as an array and as files."""
+    order = np.random.default_rng(5).permutation(len(digits))
+    arrays = {name: getattr(digits, name)[order] for name in ("images", "labels", "split", "hashes")}
+    shuffled = replace(digits, **arrays, sources=[digits.sources[row] for row in order])
+    settings = replace(SMALL, batch_norm=True, outliers=0.25)
+    first, other = (train(images, settings).classifier for images in (digits, shuffled))
+    for (weights, biases), (other_weights, other_biases) in zip(first.layers, other.layers, strict=True):
+        # Means over rows are summed in another order
+        np.testing.assert_allclose(other_weights, weights, atol=1e-4)
+        np.testing.assert_allclose(other_biases, biases, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_set_larger_than_a_chunk_trains_the_same_way_twice(digits, monkeypatch):
     monkeypatch.setattr(loader, "MAX_BYTES_IN_MEMORY", 400 * 28 * 28)
     settings = replace(SMALL, epochs=5)

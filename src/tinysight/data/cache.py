@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-LAYOUT = 4  # counted up when the stored files change, so that no old folder is misread
+LAYOUT = 5  # counted up when the stored files change, so that no old folder is misread
 IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
 BYTES_PER_ROW_BESIDE = 128  # what the other files hold of an image: label 8, split 1, hash 32, the rest for its name
 MAX_BYTES_IN_MEMORY = 2**26  # 64 MiB, all of MNIST: larger arrays are handled in chunks, through files

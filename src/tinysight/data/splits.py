@@ -1,6 +1,7 @@
 """Splits an image set into training, validation and test images without leaks.
 
-Images with the same pixels are in the same split, and each class is divided in the same proportion.
+Images with the same pixels are in the same split, and each class is divided in the same proportion. The same images and
+seed give the same split, in whatever order the images come.
 """
 
 from dataclasses import replace
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .dataset import SPLITS, ImageSet
+from .dataset import SPLITS, ImageSet, hash_numbers
 
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
 
@@ -78,11 +79,10 @@ def _check_counts(images: ImageSet) -> None:
 def _groups_of_equal_images(images: ImageSet) -> NDArray[np.int64]:
     """Return a number for each image, int64 ``(num_images,)``, the same for images with the same pixels.
 
-    It comes from the first 8 bytes of the hash. Among 6 million images, two different ones share these with a chance of
-    1 in a million; those two would then be in the same split, which does no harm.
+    It comes from `hash_numbers`. Two different images with the same number would be in the same split, which does no
+    harm.
     """
-    leading = np.ascontiguousarray(images.hashes[:, :8]).view(np.uint64).ravel()
-    _, groups = np.unique(leading, return_inverse=True)
+    _, groups = np.unique(hash_numbers(images.hashes), return_inverse=True)
     return groups.astype(np.int64)
 
 
@@ -99,7 +99,7 @@ def _hold_out(
 
     At least one group of each class is moved, and at least `leave` groups stay.
     """
-    order = rng.permutation(np.flatnonzero(split == TRAIN))
+    order = rng.permutation(images.in_content_order(np.flatnonzero(split == TRAIN)))
     for label, class_name in enumerate(images.class_names):
         candidates = groups[order[(images.labels[order] == label) & (split[order] == TRAIN)]]
         # The class's groups, in the order in which the permutation meets them

@@ -13,6 +13,7 @@ export const BOX_SHARE = 20 / 28;
 export const WORKING_SIDE = 400;
 export const MIN_CONTRAST = 12;
 export const MIN_PIXELS = 8;
+export const FRAMED_EDGE_LEVEL = 10;
 export const DOT_SIDE = 0.1;
 export const DOT_FILL = 0.6;
 export const FAINT = 0.7;
@@ -69,7 +70,7 @@ function rangeOf({ values }) {
 // Tells whether an image of the right size is framed already; are_framed() in Python, of many.
 export function isFramed(grey) {
   const { mass, rowMoment, columnMoment } = moments(grey);
-  const hasDarkEdge = mass > 0 && mean(edgeOf(grey)) < 8 && mass < 0.5 * 255 * grey.rows * grey.columns;
+  const hasDarkEdge = mass > 0 && mean(edgeOf(grey)) < FRAMED_EDGE_LEVEL && mass < 0.5 * 255 * grey.rows * grey.columns;
   const rowDistance = Math.abs(rowMoment - (mass * grey.rows) / 2);
   const columnDistance = Math.abs(columnMoment - (mass * grey.columns) / 2);
   return hasDarkEdge && rowDistance < 0.55 * mass && columnDistance < 0.55 * mass;

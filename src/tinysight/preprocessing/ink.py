@@ -20,6 +20,7 @@ BOX_SHARE = 20 / 28  # of the input's side that the character's longer side fill
 WORKING_SIDE = 400  # pixels; more show only noise in what ends up 20 pixels large
 MIN_CONTRAST = 12.0  # grey levels between ink and background; below this a picture is blank
 MIN_PIXELS = 8  # of ink in a character; fewer are noise
+FRAMED_EDGE_LEVEL = 10  # mean grey level at the edge of a framed image: a stroke may end there; MNIST's reach 8.4
 DOT_SIDE, DOT_FILL = 0.1, 0.6  # of the picture's side, and of the square that holds it; the page's pen is 0.07 wide
 FAINT = 0.7  # of the threshold; so much is enough where it holds a stroke together
 SOFT_EDGE = 0.1  # of full strength; fainter pixels do not make a character larger
@@ -140,12 +141,13 @@ def are_framed(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     # All are whole numbers, so that these sums are exact
     sums = images.reshape(len(images), -1).astype(np.float64) @ _moments(height, width)
     mass, row_moment, column_moment, edge_mass = sums.T
-    has_dark_edge = (mass > 0) & (edge_mass / (2 * (height + width)) < 8) & (mass < 0.5 * 255 * height * width)
+    is_edge_dark = edge_mass / (2 * (height + width)) < FRAMED_EDGE_LEVEL
+    is_mostly_black = (mass > 0) & (mass < 0.5 * 255 * height * width)
     # In MNIST no centre of mass is further than half a pixel from (14, 14).
     is_in_the_middle = (np.abs(row_moment - mass * height / 2) < 0.55 * mass) & (
         np.abs(column_moment - mass * width / 2) < 0.55 * mass
     )
-    framed: NDArray[np.bool_] = has_dark_edge & is_in_the_middle
+    framed: NDArray[np.bool_] = is_edge_dark & is_mostly_black & is_in_the_middle
     return framed
 
 

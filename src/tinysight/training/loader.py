@@ -43,11 +43,15 @@ class ShuffledChunks:
         self._chunk_size = len(rows) // self.num_chunks
         self.steps = self._chunk_size // batch_size
         self._only_chunk = read_rows(images, rows) if self.num_chunks == 1 else None
+        # Positions in a chunk. An only chunk's are in the order of content, so that the source's order does not matter.
+        self._positions = np.arange(self._chunk_size)
+        if self._only_chunk:
+            self._positions = np.searchsorted(rows, images.in_content_order(rows))
 
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple[Chunk, NDArray[np.int32]]]:
         """Yield one epoch's chunks, each with the order of its images, int32 ``(steps, batch_size)``."""
         for chunk in [self._only_chunk] if self._only_chunk else self._read_ahead(rng):
-            order = rng.permutation(self._chunk_size)[: self.steps * self._batch_size]
+            order = rng.permutation(self._positions)[: self.steps * self._batch_size]
             yield chunk, order.reshape(self.steps, self._batch_size).astype(np.int32)
 
     def _read_ahead(self, rng: np.random.Generator) -> Iterator[Chunk]:
