@@ -7,7 +7,7 @@ threads, and the results do not depend on the number of cores. See docs/experime
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -292,8 +292,8 @@ def write_scores(folder: Path, task: Task, data_hash: str, scores: Scores) -> No
         OutputError: The file cannot be written.
     """
     key = task.key(data_hash)
-    entry = {"key": key, "num_train": task.cell.num_train, "settings": asdict(replace(task.cell.settings, seed=task.seed)),
-             "scores": asdict(scores)}  # fmt: skip
+    settings = asdict(replace(task.cell.settings, seed=task.seed))
+    entry = {"key": key, "num_train": task.cell.num_train, "settings": settings, "scores": asdict(scores)}
     write_whole(_path(folder, key), json.dumps(entry, indent=1).encode())
 
 
