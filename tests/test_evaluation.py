@@ -8,7 +8,8 @@ from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_
 from tinysight.data.dataset import SPLITS
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
-from tinysight.evaluation import evaluate, unseen_images, wilson_interval
+from tinysight.evaluation import evaluate, unseen_images
+from tinysight.intervals import wilson_interval
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,25 @@
 """Scores a classifier on labelled images: figures with intervals, tables, mistakes."""
 
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration_error import Calibration, measure_calibration
 from .classifier import Classifier
 from .data.cache import release_pages, row_slices
 from .data.dataset import ImageSet, leading_bytes
 from .errors import DataError
+from .intervals import bootstrap_interval, mean_share_interval, wilson_interval
 from .onnx_file import DataSource
-from .training.scores import log_loss
+from .rejection import CoveragePoint, OutsideScore, coverage_at, coverage_curve, score_outside
+from .training.calibration import apply_temperature
+from .training.scores import EPSILON, log_loss, log_losses
 
-Z_95 = 1.959964  # quantile of the normal distribution that leaves 2.5 % on either side
-MAX_MISTAKES_LISTED = 200
+MAX_MISTAKES_LISTED, MAX_CONFUSIONS_LISTED = 200, 20
+TOP_K = (2, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,24 @@ class ClassScore:
     precision: float | None
     recall: float | None
     f1: float | None
+
+
+@dataclass(frozen=True)
+class TopKAccuracy:
+    """The share of images whose class is among the `k` most probable, with Wilson's 95 % interval."""
+
+    k: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many images of the class `label` were predicted as another one."""
+
+    count: int
+    label: str
+    predicted: str
 
 
 @dataclass(frozen=True)
@@ -51,9 +73,21 @@ class Evaluation:
         num_correct: How many of them were classified correctly.
         accuracy: `num_correct` / `num_images`.
         accuracy_interval: Wilson's 95 % interval of the accuracy.
+        balanced_accuracy: Mean of the classes' recalls, of those that have images.
+        balanced_accuracy_interval: Its 95 % interval, see `intervals.mean_share_interval`.
+        top_k: How often the class is among the most probable ones; for k of 2, 3 and 5 below the number of classes.
         log_loss: Mean of −ln(probability of the true class), as `training.scores.log_loss` computes it.
+        log_loss_interval: Its 95 % interval, see `intervals.bootstrap_interval`.
+        log_loss_unscaled: The log loss before temperature scaling; None where the temperature is not known.
+        calibration: How far confidence is from accuracy.
+        calibration_unscaled: The same before temperature scaling; None where the temperature is not known.
+        coverage: The reject option at rising thresholds, at most 100 of them.
+        reject_below: The classifier's threshold; 0 where it has none.
+        at_reject_below: The reject option at that threshold.
+        outside: How well images of no class are told from those of the classes; None where none were given.
         class_scores: One row a class.
         confusion_matrix: Count of images of the row's class that were predicted as the column's.
+        confusions: The most frequent pairs of true and predicted class, at most 20.
         mistakes: The images classified wrongly, the most confident mistakes first, at most 200.
         notes: What a reader must know to trust the figures.
     """
@@ -64,10 +98,22 @@ class Evaluation:
     num_correct: int
     accuracy: float
     accuracy_interval: tuple[float, float]
+    balanced_accuracy: float
+    balanced_accuracy_interval: tuple[float, float]
+    top_k: tuple[TopKAccuracy, ...]
     log_loss: float
+    log_loss_interval: tuple[float, float]
+    log_loss_unscaled: float | None
+    calibration: Calibration
+    calibration_unscaled: Calibration | None
+    coverage: tuple[CoveragePoint, ...]
+    reject_below: float
+    at_reject_below: CoveragePoint
+    outside: OutsideScore | None
     class_names: tuple[str, ...]
     class_scores: tuple[ClassScore, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
+    confusions: tuple[Confusion, ...]
     mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...] = ()
 
@@ -82,6 +128,7 @@ def evaluate(
     split: str = "test",
     notes: tuple[str, ...] = (),
     probabilities: NDArray[np.float32] | None = None,
+    outside: ImageSet | None = None,
 ) -> Evaluation:
     """Score a classifier on images that it was not trained on.
 
@@ -92,6 +139,7 @@ def evaluate(
         notes: What the report should say beside the figures.
         probabilities: The classifier's probabilities for the images, float32 ``(num_images, num_classes)``, where they
             are known already.
+        outside: Images of the classifier's shape that belong to none of its classes; their labels are not used.
 
     Returns:
         The figures.
@@ -104,17 +152,16 @@ def evaluate(
     labels = _labels_for(classifier, images)
     if probabilities is None:
         probabilities = _probabilities(classifier, images.images)
-    # Confusion matrix, from which most figures follow
-    predicted = probabilities.argmax(axis=1)
+    # Confusion matrix, from which the figures of predicted classes follow
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    is_correct = predicted == labels
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
-    num_correct = int(np.trace(confusion))
-    # Classes that the images lack
-    absent = sorted(set(classifier.class_names) - set(images.class_names))
-    if absent:
-        notes = (*notes, f"no images of {', '.join(absent)}")
-    if no_better := _no_better_than_one_class(classifier.class_names, confusion):
-        notes = (*notes, no_better)
+    num_correct, present = int(np.trace(confusion)), confusion.any(axis=1)
+    recalls = (confusion.diagonal()[present], confusion.sum(axis=1)[present])
+    # Figures of probabilities, also before temperature scaling
+    losses = log_losses(probabilities, labels)
+    log_loss_unscaled, calibration_unscaled = _unscaled(classifier, probabilities, labels)
     return Evaluation(
         data_name=images.name,
         split=split,
@@ -122,12 +169,81 @@ def evaluate(
         num_correct=num_correct,
         accuracy=num_correct / len(labels),
         accuracy_interval=wilson_interval(num_correct, len(labels)),
-        log_loss=log_loss(probabilities, labels),
+        balanced_accuracy=float((recalls[0] / recalls[1]).mean()),
+        balanced_accuracy_interval=mean_share_interval(*recalls),
+        top_k=_top_k(probabilities, labels),
+        log_loss=float(losses.mean()),
+        log_loss_interval=_log_loss_interval(losses),
+        log_loss_unscaled=log_loss_unscaled,
+        calibration=measure_calibration(confidence, is_correct),
+        calibration_unscaled=calibration_unscaled,
+        coverage=coverage_curve(confidence, is_correct),
+        reject_below=classifier.reject_below,
+        at_reject_below=coverage_at(confidence, is_correct, classifier.reject_below),
+        outside=_outside(classifier, confidence, outside) if outside is not None else None,
         class_names=classifier.class_names,
         class_scores=_class_scores(classifier.class_names, confusion),
-        confusion_matrix=tuple(tuple(int(count) for count in row) for row in confusion),
+        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        confusions=_confusions(classifier.class_names, confusion),
         mistakes=_mistakes(classifier, images, labels, probabilities),
-        notes=notes,
+        notes=(*notes, *_notes(classifier.class_names, images.class_names, confusion)),
+    )
+
+
+def _notes(known: tuple[str, ...], present: tuple[str, ...], confusion: NDArray[np.int64]) -> list[str]:
+    """Return a note on classes without images, and one where the accuracy means nothing."""
+    absent = sorted(set(known) - set(present))
+    notes = [
+        f"no images of {', '.join(absent[:10])}" + (f" and {len(absent) - 10} more classes" if absent[10:] else "")
+    ]
+    return [*filter(None, (*(notes if absent else ()), _no_better_than_one_class(known, confusion)))]
+
+
+def _outside(classifier: Classifier, confidence: NDArray[np.float32], images: ImageSet) -> OutsideScore:
+    if not len(images):
+        raise DataError(f"{images.name}: holds no images to compare with")
+    others = _probabilities(classifier, images.images).max(axis=1)
+    return score_outside(images.name, confidence, others, classifier.reject_below)
+
+
+def _unscaled(
+    classifier: Classifier, probabilities: NDArray[np.float32], labels: NDArray[np.int64]
+) -> tuple[float | None, Calibration | None]:
+    """Return log loss and calibration before temperature scaling, where the classifier stores its temperature."""
+    temperature = classifier.metadata.temperature
+    if temperature is None:
+        return None, None
+    unscaled = apply_temperature(probabilities, 1 / temperature)
+    calibration = measure_calibration(unscaled.max(axis=1), probabilities.argmax(axis=1) == labels)
+    return log_loss(unscaled, labels), calibration
+
+
+def _log_loss_interval(losses: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = bootstrap_interval(losses)
+    return max(low, 0.0), min(high, -log(EPSILON))  # a single loss lies between these
+
+
+def _top_k(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[TopKAccuracy, ...]:
+    """Return top-k accuracies; of equally probable classes the first counts as more probable, as for the answer."""
+    of_label = probabilities[np.arange(len(labels)), labels][:, None]
+    is_earlier = np.arange(probabilities.shape[1]) < labels[:, None]
+    ranks = ((probabilities > of_label) | ((probabilities == of_label) & is_earlier)).sum(axis=1)
+    scores = []
+    for k in TOP_K:
+        if k < probabilities.shape[1]:
+            num_correct = int((ranks < k).sum())
+            scores.append(TopKAccuracy(k, num_correct / len(labels), wilson_interval(num_correct, len(labels))))
+    return tuple(scores)
+
+
+def _confusions(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[Confusion, ...]:
+    others = confusion.copy()
+    np.fill_diagonal(others, 0)
+    rows, columns = np.nonzero(others)
+    order = np.argsort(-others[rows, columns], kind="stable")[:MAX_CONFUSIONS_LISTED]
+    return tuple(
+        Confusion(int(others[row, column]), class_names[row], class_names[column])
+        for row, column in zip(rows[order], columns[order], strict=True)
     )
 
 
@@ -149,18 +265,6 @@ def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray
         probabilities[rows] = classifier.probabilities(images[rows])
         release_pages(images)
     return probabilities
-
-
-def wilson_interval(num_correct: int, num_images: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of successes.
-
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
-    """
-    share = num_correct / num_images
-    spread = Z_95 * sqrt(share * (1 - share) / num_images + Z_95**2 / (4 * num_images**2))
-    middle = share + Z_95**2 / (2 * num_images)
-    scale = 1 + Z_95**2 / num_images
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def _labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:

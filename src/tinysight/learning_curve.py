@@ -9,12 +9,13 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .intervals import Z_95
+
 MIN_SIZES = 3  # the curve has three parameters
 EXPONENTS = np.geomspace(0.02, 3, 120)  # that are tried; measured ones are mostly between 0.1 and 1
 NUM_RESAMPLES = 1_000
 # Seeds are few, so a bootstrap of them is too narrow: by √((k−1)/k), and as a normal distribution is narrower than
 # Student's. Source: T. Hesterberg, "What Teachers Should Know About the Bootstrap", Am. Statistician 69 (2015).
-Z_95 = 1.959964
 
 
 @dataclass(frozen=True)

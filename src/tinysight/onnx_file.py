@@ -86,6 +86,7 @@ class ModelMetadata:
         parity: Agreement of ONNX Runtime with Keras on the validation images.
         reject_below: Probability below which a picture is probably of no class, 0…1; 0 where it was not measured.
         test: Accuracy on the test images.
+        temperature: By what the network's logits were divided (temperature scaling); None where it is not known.
     """
 
     class_names: tuple[str, ...]
@@ -96,6 +97,7 @@ class ModelMetadata:
     parity: Parity | None = None
     reject_below: float = 0.0
     test: MeasuredAccuracy | None = None
+    temperature: float | None = None
 
     def to_properties(self) -> dict[str, str]:
         """Return the entries of the file; what was not measured is left out.
@@ -166,6 +168,12 @@ def _read_share(value: Any) -> float:
     return float(value)
 
 
+def _read_positive(value: Any) -> float:
+    if type(value) not in (int, float) or not value > 0:
+        raise ValueError("expected a number above 0")
+    return float(value)
+
+
 def _read_object(kind: Any, value: Any) -> Any:
     """Make a dataclass of a JSON object, whose values must have the types of the fields; a list is one of floats."""
     types = {one.name: get_origin(one.type) or one.type for one in fields(kind)}
@@ -186,6 +194,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {  # of each entry's JSON
     "parity": partial(_read_object, Parity),
     "reject_below": _read_share,
     "test": partial(_read_object, MeasuredAccuracy),
+    "temperature": _read_positive,
 }
 
 

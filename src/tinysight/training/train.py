@@ -112,9 +112,9 @@ def train(
     # Best weights, calibrated
     model.set_weights(best.weights)
     validation_rows = images.indices("validation")
-    reject_below = _calibrate(model, best.probabilities, images.labels[validation_rows])
+    temperature, reject_below = _calibrate(model, best.probabilities, images.labels[validation_rows])
     # The classifier, and how closely ONNX Runtime agrees with Keras
-    classifier = to_classifier(model, images, resolved, reject_below=reject_below)
+    classifier = to_classifier(model, images, resolved, temperature=temperature, reject_below=reject_below)
     some_rows = validation_rows[:MAX_PARITY_IMAGES]
     onnx = classifier.probabilities(images.rows(some_rows).images)
     parity = measure_parity(onnx, learner.predict(images, some_rows))
@@ -142,7 +142,9 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
     return Classifier(build_model(dense_layers, metadata))
 
 
-def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def _calibrate(
+    model: keras.Model, probabilities: NDArray[np.float32], labels: NDArray[np.int64]
+) -> tuple[float, float]:
     """Divide the last layer's weights by the fitted temperature; predicted classes stay.
 
     Args:
@@ -151,12 +153,12 @@ def _calibrate(model: keras.Model, probabilities: NDArray[np.float32], labels: N
         labels: Their labels, int ``(num_images,)``.
 
     Returns:
-        The rejection threshold.
+        The temperature, and the rejection threshold.
     """
     temperature = fit_temperature(probabilities, labels)
     last = [layer for layer in model.layers if layer.weights][-1]
     last.set_weights([weights / np.float32(temperature) for weights in last.get_weights()])
-    return rejection_threshold(apply_temperature(probabilities, temperature))
+    return temperature, rejection_threshold(apply_temperature(probabilities, temperature))
 
 
 def measure_parity(onnx: NDArray[np.float32], keras_model: NDArray[np.float32]) -> Parity:
