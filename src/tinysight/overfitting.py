@@ -101,7 +101,7 @@ class SeedScores:
     @property
     def loss_rise(self) -> NDArray[np.float64]:
         """How far the validation loss has risen above its lowest value, as a share of that."""
-        return self.validation_loss / self.lowest_validation_loss.clip(1e-9) - 1
+        return np.asarray(self.validation_loss / np.maximum(self.lowest_validation_loss, 1e-9) - 1)
 
 
 def sampling_error(accuracy: float, num_images: int) -> float:
@@ -123,7 +123,7 @@ def images_needed(accuracy: float, gap: float, num_images: int, num_validation: 
     centre = (low + high) / 2  # nearer to one half than the accuracy, which may be 100 % of a few images
     width = min(WIDEST_SAMPLING, max(abs(gap - TOLERATED_GAP), TOLERATED_GAP))
     needed = Z_95**2 * centre * (1 - centre) / width**2 * num_images / num_validation
-    unit = 10 ** max(0, len(str(int(needed))) - 2)
+    unit = int(10 ** max(0, len(str(int(needed))) - 2))
     return max(ceil(needed / unit) * unit, num_images + 1)
 
 
@@ -371,7 +371,7 @@ def _advice(kind: str, settings: _Settings) -> tuple[str, tuple[tuple[str, Any],
         return "more epochs", (("epochs", 3 * settings.epochs),)
     if kind == OVERFITS:
         if settings.recipe in ("fast", "tutorial"):
-            return "the recipe accurate, which acts against it", (("recipe", "accurate"),)
+            return "the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))
         if settings.dropout < 0.3:
             return "more dropout", (("dropout", 0.3),)
         return "more images", ()

@@ -18,6 +18,7 @@ from .export import export
 from .options import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from .predict import evaluate, predict
 from .serve import serve
+from .study import study
 from .train import summary, train
 
 app = typer.Typer(
@@ -93,5 +94,5 @@ def options(
     """Train a small image classifier on your CPU, measure it, and ship it as one file."""
 
 
-for command in (train, evaluate, predict, export, serve, summary):
+for command in (train, evaluate, predict, export, serve, study, summary):
     app.command()(command)

@@ -60,6 +60,11 @@ def print_note(text: str) -> None:
     err.print(Text(f"note: {printable(text)}", "dim"))
 
 
+def print_progress(text: str) -> None:
+    """Print a line of progress on standard error."""
+    err.print(Text(printable(text)))
+
+
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
     print(f"tinysight: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
@@ -208,7 +213,7 @@ def show_evaluation(evaluation: "Evaluation") -> None:
             Text(row.class_name), f"{row.num_images:,}", percent(row.precision), percent(row.recall), percent(row.f1)
         )
     print_line("")
-    _print_table(table)
+    print_table(table)
     if len(evaluation.class_names) <= MAX_CLASSES_IN_MATRIX:
         print_line("\nrows: true class, columns: predicted class", "dim")
         matrix = Table("", box=None, pad_edge=False, header_style="dim")
@@ -216,7 +221,7 @@ def show_evaluation(evaluation: "Evaluation") -> None:
             matrix.add_column(Text(class_name), justify="right")
         for class_name, counts in zip(evaluation.class_names, evaluation.confusion_matrix, strict=True):
             matrix.add_row(Text(class_name), *(str(count) if count else "·" for count in counts))
-        _print_table(matrix)
+        print_table(matrix)
 
 
 class PredictionLines(NamedTuple):
@@ -281,7 +286,7 @@ def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
     for prediction in predictions:
         table.add_row(*(Text(printable(cell)) for cell in (prediction.source, *_cells(prediction, reject))))
     with out.capture() as captured:
-        _print_table(table)
+        print_table(table)
     return captured.get()
 
 
@@ -334,7 +339,8 @@ def _csv_line(values: Sequence[str | float]) -> str:
     return buffer.getvalue()
 
 
-def _print_table(table: Table) -> None:
+def print_table(table: Table) -> None:
     """Print a table; in a pipe, lines are not wrapped at 80 columns."""
-    width = None if out.is_terminal else 10_000
-    out.print(table, soft_wrap=False, width=width)
+    if not out.is_terminal:
+        out.width = 10_000  # the argument `width` of print() cannot make it wider
+    out.print(table, soft_wrap=False)

@@ -198,8 +198,11 @@ def summarize(
         of_seeds = [scores[Task(cell, seed)] for seed in images]
         arrays = {curve: np.array([getattr(of_seed, curve) for of_seed in of_seeds]) for curve in CURVES}
         last = SeedScores(
-            *(arrays[name][:, -1] for name in ("train_accuracy", "validation_accuracy", "test_accuracy")),
-            *(arrays[name][:, -1] for name in ("train_loss", "validation_loss")),
+            arrays["train_accuracy"][:, -1],
+            arrays["validation_accuracy"][:, -1],
+            arrays["test_accuracy"][:, -1],
+            arrays["train_loss"][:, -1],
+            arrays["validation_loss"][:, -1],
             arrays["validation_loss"].min(axis=1),
         )
         num_images = cell.num_train + len(first.indices("validation"))

@@ -16,7 +16,7 @@ from .trainings import Scores, Task, run_trainings, split_for_seeds
 
 TRAININGS = "trainings"  # the folder with a file for each finished training
 FILES = ("study.json", "study.html", TRAININGS)
-OnTraining = Callable[[Task, Scores, tuple[Cell, ...]], None]
+OnTraining = Callable[[Task, Scores, tuple[Cell, ...], int], None]
 
 
 def check_study_folder(folder: str | Path) -> None:
@@ -42,9 +42,9 @@ def run_study(
 ) -> StudyResult:
     """Train each cell with each seed, and write ``study.json`` and ``study.html``.
 
-    Each finished training is kept in the folder. So a study that was interrupted goes on where it was, and one with more
-    seeds, rates or sizes trains only what is new. The same images and settings on the same kind of processor give the
-    same ``study.json``, byte for byte.
+    Each finished training is kept in the folder. So a study that was interrupted goes on where it was, and one with
+    more seeds, rates or sizes trains only what is new. The same images and settings on the same kind of processor give
+    the same ``study.json``, byte for byte.
 
     As for `multiprocessing`, call it below ``if __name__ == "__main__":``.
 
@@ -54,7 +54,7 @@ def run_study(
         folder: The study's folder; it is created with the folders above it.
         overwrite: Whether trainings in it are thrown away; otherwise they are used again.
         num_processes: The most processes that train at a time; by default one for each core.
-        on_training: Called with each result, and with all cells.
+        on_training: Called with each result, with all cells and the number of seeds.
 
     Raises:
         DataError: There are too few images of a class.
@@ -72,18 +72,27 @@ def run_study(
     try:
         if overwrite:
             for name in FILES:
-                path = folder / name
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
         (folder / TRAININGS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from None
+
     # Train, summarize, write
-    report = (lambda task, scores: on_training(task, scores, cells)) if on_training else None
-    num_processes = (
-        num_processes or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
-    scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or 1, report)
+    def report(task: Task, scores: Scores) -> None:
+        if on_training:
+            on_training(task, scores, cells, settings.num_seeds)
+
+    scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or _num_cores(), report)
     result = summarize(of_seeds, settings, cells, scores)
+    page = render_study(result)
     write_whole(folder / "study.json", json.dumps(result.to_dict(), indent=2, ensure_ascii=False).encode())
-    write_whole(folder / "study.html", render_study(result).encode(errors="backslashreplace"))
+    write_whole(folder / "study.html", page.encode(errors="backslashreplace"))
     return result
+
+
+def _num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

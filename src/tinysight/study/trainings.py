@@ -7,7 +7,7 @@ threads, and the results do not depend on the number of cores. See docs/experime
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,27 +151,26 @@ def run_trainings(
         cells: The cells.
         folder: Where results are kept; it exists.
         num_processes: The most processes that train at a time.
-        on_result: Called with each result, those in the folder first.
+        on_result: Called with each result; with those in the folder after the first training.
 
     Raises:
         TinysightError: A loss is NaN or infinite.
     """
     tasks = [Task(cell, seed) for cell in sorted(cells, key=lambda cell: -cell.work) for seed in images]
     results = {task: scores for task in tasks if (scores := read_scores(folder, task, images[task.seed].data_hash))}
-    for task, scores in results.items():
-        if on_result:
-            on_result(task, scores)
     missing = [task for task in tasks if task not in results]
-    if missing:
-        # A process that has loaded TensorFlow must not be forked
-        start_method = "spawn" if "tensorflow" in sys.modules else None
-        prepare = partial(_prepare, dict(images), folder)
-        running = map_in_processes(prepare, iter(missing), min(num_processes, len(missing)), start_method)
-        with closing(running):
-            for task, scores in zip(missing, running, strict=True):
-                results[task] = scores
-                if on_result:
-                    on_result(task, scores)
+    unreported = list(results)
+    # A process that has loaded TensorFlow must not be forked, nor one with threads, which a progress bar starts
+    start_method = "spawn" if "tensorflow" in sys.modules else None
+    running = map_in_processes(
+        partial(_prepare, dict(images), folder), iter(missing), min(num_processes, len(missing)), start_method
+    )
+    with closing(cast("Generator[Scores]", running)):  # which ends the processes
+        for task, scores in zip(missing, running, strict=True):
+            results[task] = scores
+            unreported.append(task)
+            while unreported and on_result:
+                on_result(unreported[0], results[unreported.pop(0)])
     return results
 
 
@@ -302,7 +301,9 @@ def read_scores(folder: Path, task: Task, data_hash: str) -> Scores | None:
     key = task.key(data_hash)
     try:
         entry: dict[str, Any] = json.loads(_path(folder, key).read_bytes())
-        found = {name: value if name == "seconds" else tuple(value) for name, value in entry["scores"].items()}
+        found: dict[str, Any] = {
+            name: value if name == "seconds" else tuple(value) for name, value in entry["scores"].items()
+        }
         scores = Scores(**found)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
