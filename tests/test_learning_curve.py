@@ -26,7 +26,7 @@ def test_a_power_law_is_found_again():
 @pytest.mark.parametrize("limit", [0.0, 0.01])
 def test_the_interval_at_twice_the_images_holds(limit):
     true = power_law(2 * SIZES[-1], limit=limit)
-    curves = [fit_learning_curve(SIZES, noisy(power_law(SIZES, limit=limit), 0.02, seed)) for seed in range(100)]
+    curves = [fit_learning_curve(SIZES, noisy(power_law(SIZES, limit=limit), 0.02, seed)) for seed in range(40)]
     hits = [curve.expected_interval[0] <= true <= curve.expected_interval[1] for curve in curves]
     assert np.mean(hits) >= 0.9
     assert np.mean([curve.is_known for curve in curves]) > 0.9

@@ -247,7 +247,7 @@ def judge_remedy(
         name: What the sentence calls it, such as ``dropout 0.5``; by default as its kind.
     """
     name = name or remedy
-    if plain.kind in (TOO_FEW_IMAGES, TOO_FEW_SEEDS, MEMORISED):
+    if plain.kind in (TOO_FEW_IMAGES, MEMORISED):
         return Verdict(plain.kind, describe_fit(plain))
     effect = comparison.test_accuracy
     changed = f"test accuracy changes by {effect.points(signed=True)}"
