@@ -12,7 +12,7 @@ export const FRAME_SPREAD = 24;
 export const FRAME_CONTRAST = 48;
 export const ENCLOSED = 0.75;
 export const MIN_FRAMED_SIDE = 6;
-export const SURFACE_SIDE = 100;
+export const SURFACE_SIDE = 64;
 export const MIN_SURFACE_SIDE = 32;
 export const MAX_FITS = 3;
 export const MAX_SPLITS = 6;
@@ -43,7 +43,8 @@ export function withoutFrame(grey) {
 
 // Returns how much each pixel differs from the background, in grey levels, above 0 for ink, lighter or darker.
 export function extractInk(grey) {
-  const factor = Math.ceil(Math.max(grey.rows, grey.columns) / SURFACE_SIDE);
+  const [shorter, longer] = [Math.min(grey.rows, grey.columns), Math.max(grey.rows, grey.columns)];
+  const factor = Math.max(Math.min(Math.ceil(longer / SURFACE_SIDE), Math.floor(shorter / MIN_SURFACE_SIDE)), 1);
   const small = factor === 1 ? grey : reduce(grey, factor);
   // Fit surfaces in several ways; the one that leaves the least unexplained, for its number of terms, is right
   const splits = belowDenseInk(small);
@@ -199,16 +200,16 @@ export function surface(coefficients, rows, columns) {
 
 // Returns the standard deviation of the background's noise, in grey levels, if it is normally distributed.
 export function noiseOf(ink, isPaper) {
-  const distance = 1 + Math.floor(Math.min(ink.rows, ink.columns) / 100);
+  const step = 1 + Math.floor(Math.min(ink.rows, ink.columns) / 100);
   const found = new Float64Array(2 * ink.values.length);
   let count = 0;
-  for (const [down, across] of [[distance, 0], [0, distance]]) {
-    const step = down * ink.columns + across;
-    for (let row = down; row < ink.rows - down; row++) {
-      for (let column = across; column < ink.columns - across; column++) {
+  for (const [down, across] of [[step, 0], [0, step]]) {
+    const next = down * ink.columns + across;
+    for (let row = down; row < ink.rows - down; row += step) {
+      for (let column = across; column < ink.columns - across; column += step) {
         const i = row * ink.columns + column;
-        if (!isPaper.values[i - step] || !isPaper.values[i] || !isPaper.values[i + step]) continue;
-        found[count++] = Math.abs(ink.values[i - step] - 2 * ink.values[i] + ink.values[i + step]);
+        if (!isPaper.values[i - next] || !isPaper.values[i] || !isPaper.values[i + next]) continue;
+        found[count++] = Math.abs(ink.values[i - next] - 2 * ink.values[i] + ink.values[i + next]);
       }
     }
   }
