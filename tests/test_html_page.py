@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
-import json
 import re
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from samples import stored_in, unpacked
 
 from tinysight.errors import OutputError
 from tinysight.html_page import PAGE, build_page, combine_scripts, export_page, run_layers
@@ -22,18 +22,6 @@ def page(classifier, tmp_path_factory):
     assert exported.num_bytes == path.stat().st_size
     assert 0 < exported.largest_change < 0.05
     return path.read_text(encoding="utf-8")
-
-
-def stored_in(page):
-    (text,) = re.findall(r'<script type="application/json" id="classifier">(.*?)</script>', page, re.DOTALL)
-    return json.loads(text)
-
-
-def unpacked(layer):
-    shape = layer["outputs"], layer["inputs"]
-    whole = np.frombuffer(base64.b64decode(layer["weights"]), np.int8).reshape(shape)
-    scales, biases = (np.frombuffer(base64.b64decode(layer[key]), "<f4") for key in ("scales", "biases"))
-    return (whole * scales[:, None]).T.astype(np.float32), biases
 
 
 def test_the_layers_give_the_classifiers_probabilities(classifier, trained):

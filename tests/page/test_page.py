@@ -3,13 +3,15 @@
 import gzip
 import io
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import numpy as np
 import pytest
 from pages import STROKES, answered, chromium, draw, serving, wait_for_answer
 from PIL import Image
+from samples import stored_in, unpacked
 
+from tinysight.attribution import attribute, overlay
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
 from tinysight.html_page import export_page
@@ -312,10 +314,85 @@ def test_requests_never_pile_up(visit, server):
     assert len(server.bodies) - before < 40
 
 
+def colours_shown(page):
+    """Return the network's input as the page shows it, uint8 (height, width, 3)."""
+    address = page.locator("#input").evaluate("(canvas) => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(b64decode(address.partition(",")[2]))).convert("RGB"))
+
+
+def test_which_pixels_decided_is_shown_by_keyboard_and_not_unless_asked(page, classifier):
+    draw(page, STROKES["7"])
+    plain = colours_shown(page)
+    assert (plain == plain[..., :1]).all()
+    assert page.locator("#legend").inner_text() == ""
+    # On
+    page.locator("#choose").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.id") == "why"
+    page.keyboard.press("Space")
+    wait_for_answer(page)
+    orange, blue = page.locator("#legend span").all_inner_texts()
+    best = answered(page)["className"]
+    assert orange == f"orange: for {best}"
+    assert re.fullmatch("blue: for [0-9]", blue)
+    assert blue[-1] != best
+    # The colours are those that Python gives
+    image = plain[..., 0]
+    classes = [classifier.class_names.index(name) for name in (best, blue[-1])]
+    expected = overlay(image, attribute(classifier.layers, image[None], classes[:1], classes[1:]).pixels[0])
+    difference = np.abs(colours_shown(page).astype(int) - expected)
+    assert difference.mean() < 1  # an exported page has weights of 8 bits
+    assert (colours_shown(page)[..., 0] > colours_shown(page)[..., 2] + 50).any()
+    # Keys still work from the box, and it stays on for the next drawing
+    page.keyboard.press("Delete")
+    wait_for_answer(page)
+    assert page.locator("#legend").inner_text() == ""
+    draw(page, STROKES["1"])
+    assert page.locator("#legend").inner_text()
+    # Off
+    page.locator("#why").focus()
+    page.keyboard.press("Space")
+    wait_for_answer(page)
+    assert (colours_shown(page) == colours_shown(page)[..., :1]).all()
+    assert page.locator("#legend").inner_text() == ""
+
+
+def test_on_the_page_the_parts_sum_to_the_difference_of_the_logits(visit, server, trained, tmp_path):
+    images = np.ascontiguousarray(trained.images.images[:1000])
+    export_page(trained.classifier, tmp_path / "small.html")
+    stored = stored_in((tmp_path / "small.html").read_text(encoding="utf-8"))
+    parts = visit(server.url).evaluate(
+        """async ([stored, text]) => {
+          const { LocalClassifier } = await import("/page/local_classifier.js");
+          const local = new LocalClassifier(stored);
+          const all = Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+          return Array.from({ length: 1000 }, (_, number) => {
+            const image = all.subarray(784 * number, 784 * (number + 1));
+            const shares = [...local.network.probabilities(image)];
+            const ranking = stored.class_names.map((class_name, index) => ({ class_name, share: shares[index] }));
+            ranking.sort((one, other) => other.share - one.share);
+            const { class_name, other, bias, pixels } = local.attribution(image, ranking);
+            return { class_name, other, sum: pixels.reduce((one, two) => one + two) + bias };
+          });
+        }""",
+        [stored, b64encode(images.tobytes()).decode()],
+    )
+    values = images.reshape(1000, -1) / 255
+    for number, (weights, biases) in enumerate(map(unpacked, stored["layers"])):
+        values = (np.maximum(values, 0) if number else values) @ weights.astype(float) + biases
+    index, rows = stored["class_names"].index, np.arange(1000)
+    classes, others = ([index(part[key]) for part in parts] for key in ("class_name", "other"))
+    differences = values[rows, classes] - values[rows, others]
+    assert max(differences) > 5
+    assert min(differences) >= 0
+    assert np.abs([part["sum"] for part in parts] - differences).max() < 1e-4
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit, exported, server, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra dev is not installed")
     page = visit(server.url, color_scheme=scheme, bypass_csp=True)
+    page.check("#why")
     for strokes in ([], STROKES["5"]):
         draw(page, strokes)
         page.wait_for_timeout(300)  # until the bars have moved

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 from port_pictures import SEVEN, drawn, masks, pictures
 
-from tinysight import preprocessing
+from tinysight import attribution, preprocessing
 from tinysight.html_page import PAGE
 from tinysight.preprocessing import background, components, framing, ink, transparency
 from tinysight.preprocessing.framing import Framing
@@ -30,7 +30,15 @@ PORTED = {
     framing: "frame_picture",
 }
 # What Python leaves to Pillow and NumPy, or does otherwise
-OTHERS = ["decode.onBackground", "ink.isFramed", "resize.reduce", "resize.resize", "statistics.percentile"]
+OTHERS = [
+    "attribution.attribute",
+    "attribution.overlay",
+    "decode.onBackground",
+    "ink.isFramed",
+    "resize.reduce",
+    "resize.resize",
+    "statistics.percentile",
+]
 FLOAT_TOLERANCE = 1e-6  # of a grey level, or of a stroke's strength
 TYPES = {"Float64Array": "<f8", "Int32Array": "<i4", "Uint8Array": "u1", "Uint8ClampedArray": "u1"}
 
@@ -125,6 +133,33 @@ def more_calls(images):
             yield background_call(Image.fromarray(rgba), f"alpha {alpha}, levels {low} to {high}")
     for about, picture in clear_pictures():
         yield background_call(picture, about)
+    for channels, *widths in ((1, 9, 7), (3, 8), (1,), (3,)) * 3:
+        yield from attribution_calls(rng, (5, 4, channels), [*widths, 3])
+
+
+def attribution_calls(rng, shape, widths):
+    """Yield calls for an image and a network, both random, and for what was to be explained."""
+    image = rng.integers(0, 256, shape, dtype=np.uint8)
+    image[rng.random(shape[:2]) < 0.3] = 0
+    sizes = list(zip([image.size, *widths[:-1]], widths, strict=True))
+    layers = [(rng.normal(size=size).astype(np.float32), rng.normal(size=size[1]).astype(np.float32)) for size in sizes]
+    as_scripts_have_them = [
+        {
+            "inputs": len(weights),
+            "outputs": len(biases),
+            "weights": flat(weights.T.astype(float)),
+            "biases": flat(biases),
+        }
+        for weights, biases in layers
+    ]
+    result = attribution.attribute(layers, image[np.newaxis], [2], [0])
+    about = f"{shape} to {widths}"
+    expected = result.pixels.ravel(), result.bias.item(), result.score.item()
+    yield Call("attribution", "attribute", (as_scripts_have_them, flat(image), 2, 0), expected, about)
+    for contributions in (result.pixels[0], np.zeros(shape)):
+        picture, parts = (image, contributions) if shape[2] == 3 else (image[..., 0], contributions[..., 0])
+        given = flat(image), flat(contributions), shape[2]
+        yield Call("attribution", "overlay", given, attribution.overlay(picture, parts), about)
 
 
 def background_call(picture, about):
@@ -196,9 +231,9 @@ def port(tmp_path_factory):
     return list(zip(calls, results, strict=True)), answer["constants"]
 
 
-def to_script(value, arrays):
+def to_script(value, arrays):  # noqa: PLR0911 - a line for each kind of value
     """Return a value for JSON; the bytes of arrays are added to `arrays`, once each."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [to_script(one, arrays) for one in value]
     if isinstance(value, Image.Image):
         data = described(np.asarray(value.convert("RGB")), "Uint8ClampedArray", arrays)
@@ -207,7 +242,10 @@ def to_script(value, arrays):
         return dataclasses.asdict(value)
     value = flat(value) if isinstance(value, np.ndarray) and value.ndim == 1 else value
     if isinstance(value, dict) and "flat" in value:
-        return described(value["flat"], "Float64Array" if value["flat"].dtype == float else "Uint8ClampedArray", arrays)
+        is_float = value["flat"].dtype.kind == "f"
+        return described(value["flat"], "Float64Array" if is_float else "Uint8ClampedArray", arrays)
+    if isinstance(value, dict) and not {"script", "type"} & set(value):
+        return {key: to_script(one, arrays) for key, one in value.items()}
     if isinstance(value, np.ndarray):
         values = described(value, "Uint8Array" if value.dtype == bool else "Float64Array", arrays)
         return {"rows": value.shape[0], "columns": value.shape[1], "values": values}
@@ -283,7 +321,7 @@ def test_the_pictures_reach_every_fault(port):
     assert {call.expected[1] for call, _ in calls if call.name == "findCharacter"} == {False, True}
 
 
-@pytest.mark.parametrize("module", PORTED, ids=module_name)
+@pytest.mark.parametrize("module", [*PORTED, attribution], ids=module_name)
 def test_scripts_have_the_constants_of_their_python_modules(port, module):
     _, constants = port
     names = [name for name in assigned_names(module) if name.isupper() and not hasattr(preprocessing, name)]

@@ -125,7 +125,9 @@ def random_requests(rng, broken):
                 ["Inference-Header-Content-Length: 2", "Content-Encoding: gzip", "Expect: 100-continue", "A: b"]
             ),
         ]
-        query = rng.choice(["", "?top=3", "?top=-1", "?top=99999999999999999999", "?pixels=true", "?%ff=%00"])
+        query = rng.choice(
+            ["", "?top=3", "?top=-1", "?top=99999999999999999999", "?pixels=true&attribution=1", "?%ff=%00"]
+        )
         head = f"{rng.choice(methods)} {rng.choice(PATHS)}{query} HTTP/{rng.choice(['1.1', '1.1', '1.0'])}"
         yield "\r\n".join([head, *headers]).encode() + b"\r\n\r\n" + bytes(body)
 

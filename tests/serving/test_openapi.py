@@ -107,7 +107,7 @@ def test_a_response_of_every_route_fits_its_schema(client, document, pictures):
     num_checked = 0
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            address = path.format(model="digits", version="1", file="page.js") + "?pixels=true&top=3"
+            address = path.format(model="digits", version="1", file="page.js") + "?pixels=true&attribution=true&top=3"
             for wanted, content in ((200, contents.get(path)), (404, b""), (405, b""), (422, b""), (400, b"")):
                 if wanted == 404:
                     address = address.replace("digits", "letters").replace("page.js", "nothing.js")
@@ -125,9 +125,10 @@ def test_a_response_of_every_route_fits_its_schema(client, document, pictures):
 def test_models_hold_every_member_of_a_response(client, document, pictures):
     """A schema allows members that it does not name, so their names are compared too."""
     schemas = document["components"]["schemas"]
-    (prediction,) = client.post("/predict?pixels=true", content=pictures[0]).json()["predictions"]
+    (prediction,) = client.post("/predict?pixels=true&attribution=true", content=pictures[0]).json()["predictions"]
     assert set(prediction) == set(schemas["PicturePrediction"]["properties"])
     assert set(prediction["ranking"][0]) == set(schemas["RankedClass"]["properties"])
+    assert set(prediction["attribution"]) == set(schemas["PixelAttribution"]["properties"])
     description = client.get("/classifier").json()
     assert set(description) == set(schemas["ClassifierDescription"]["properties"])
     assert set(description["framing"]) == set(schemas["Framing"]["properties"])

@@ -36,7 +36,7 @@ def test_a_picture_is_predicted_as_in_python(client, classifier, pictures):
 def test_by_default_one_class_and_no_pixels_are_returned(client, pictures):
     (answer,) = client.post("/predict", content=pictures[0]).json()["predictions"]
     assert len(answer["ranking"]) == 1
-    assert "pixels" not in answer
+    assert not {"pixels", "attribution"} & set(answer)
 
 
 def test_several_pictures_are_predicted_in_order(client, classifier, pictures):
@@ -91,7 +91,7 @@ def test_base64_and_data_urls_are_predicted_as_the_file_is(client, pictures):
 
 
 def test_wrong_parameters_get_an_error_of_one_line(client, pictures):
-    for query in ("top=0", "top=x", "pixels=perhaps"):
+    for query in ("top=0", "top=x", "pixels=perhaps", "attribution=2"):
         assert_error(client.post(f"/predict?{query}", content=pictures[0]), 422, query.partition("=")[0])
     assert_error(client.post("/predict", content=b"x", headers={"Content-Encoding": "gzip"}), 415, "compressed")
 

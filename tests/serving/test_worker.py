@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import sys
+from base64 import b64decode
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,6 +36,23 @@ def test_pictures_and_images_of_one_batch_get_their_own_results(classifier, trai
     assert reply.num_images == 7
     assert sum(reply.class_counts.values()) == 3
     assert reply.num_rejected == sum(prediction.is_rejected for prediction in expected)
+
+
+def test_which_pixels_decided_is_told_where_it_is_asked_for(classifier, pictures):
+    requests = [WorkerRequest((pictures[0],)), WorkerRequest((pictures[0], pictures[1]), has_attribution=True)]
+    reply = process_batch(classifier, requests, MAX_PIXELS)
+    (plain,), explained = (json.loads(result)["predictions"] for result in reply.results)
+    assert "attribution" not in plain
+    for member, picture in zip(explained, pictures, strict=False):
+        (prediction,) = classifier.predict(picture, top=2)
+        (best, first), (second, next_to_it) = prediction.ranking
+        found = member["attribution"]
+        assert len(member["ranking"]) == 1
+        assert (found["class_name"], found["other"]) == (best, second)
+        pixels = np.frombuffer(b64decode(found["pixels"]), "<f4").reshape(28, 28)
+        assert pixels.sum() + found["bias"] == pytest.approx(found["score"], abs=1e-4)
+        assert found["score"] == pytest.approx(np.log(first / next_to_it), abs=1e-4)
+        assert not pixels[classifier.frame(picture).pixels == 0].any()
 
 
 def test_a_bad_picture_fails_its_own_request_only(classifier, pictures):

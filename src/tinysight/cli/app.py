@@ -19,7 +19,9 @@ from .evaluate import evaluate
 from .export import export
 from .options import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 from .predict import predict
+from .report import report
 from .serve import serve
+from .study import study
 from .train import summary, train
 
 app = typer.Typer(
@@ -95,5 +97,5 @@ def options(
     """Train a small image classifier on your CPU, measure it, and ship it as one file."""
 
 
-for command in (train, evaluate, compare, predict, export, serve, summary):
+for command in (train, evaluate, compare, report, study, predict, export, serve, summary):
     app.command()(command)

@@ -59,6 +59,11 @@ def print_note(text: str) -> None:
     err.print(Text(f"note: {printable(text)}", "dim"))
 
 
+def print_progress(text: str) -> None:
+    """Print a line of progress on standard error."""
+    err.print(Text(printable(text)))
+
+
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
     print(f"tinysight: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
@@ -178,18 +183,20 @@ def show_training(training: "Training") -> None:
         print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")
 
 
-def show_files(folder: Path) -> None:
+def show_files(folder: Path, has_report: bool) -> None:
     """List the files that a training has written."""
     print_line(f"\nwrote {folder}/")
     what = {
         "model.onnx": "the classifier",
         "model.keras": "the same network as a Keras model",
-        "report.html": "accuracy, plots, mistakes",
+        "report.html": "the report: figures, plots, mistakes",
         "evaluation.json": "the same figures as JSON",
         "history.csv": "scores of each epoch",
         "splits.csv": "the split of each image",
         "settings.json": "every setting, to repeat the training",
     }
+    if not has_report:
+        del what["report.html"]
     for name, description in what.items():
         print_line(f"  {folder / name}  ({description})")
 
@@ -318,5 +325,6 @@ def _csv_line(values: Sequence[str | float]) -> str:
 
 def print_table(table: Table) -> None:
     """Print a table; in a pipe, lines are not wrapped at 80 columns."""
-    width = None if out.is_terminal else 10_000
-    out.print(table, soft_wrap=False, width=width)
+    if not out.is_terminal:
+        out.width = 10_000  # the argument `width` of print() cannot make it wider
+    out.print(table, soft_wrap=False)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,23 @@ import typer
 
 from ..data.named_sets import NAMES
 from ..errors import SettingsError, check_number
-from ..preprocessing import MAX_IMAGE_SIDE
+from ..preprocessing import FRAMINGS, MAX_IMAGE_SIDE
 from ..training.settings import TrainingSettings
 
 DONE, FAILED, WRONG_USAGE, DONE_IN_PART, INTERRUPTED = 0, 1, 2, 3, 130
-PANELS = ("Common", "Data", "Network", "Training", "Augmentation", "Output")  # of `tinysight train --help`, in order
+PANELS = ("Comparison", "Common", "Data", "Network", "Training", "Augmentation", "Output")  # of `--help`, in order
+FramingOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Fit the whole picture to the input, or find the one character in it and centre it (ink).",
+        show_default="ink for drawn characters, else whole",
+        metavar=f"[{'|'.join(FRAMINGS)}]",
+        rich_help_panel="Data",
+    ),
+]
+ImageSizeOption = Annotated[
+    str, typer.Option(help="Height and width to which pictures in folders are brought.", rich_help_panel="Data")
+]
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
 ClassifierArgument = Annotated[
     Path, typer.Argument(metavar="CLASSIFIER", help="A classifier file: a model.onnx written by `tinysight train`.")
@@ -39,11 +52,32 @@ def setting_option(name: str, panel: str | None = None) -> Any:
     )
 
 
-def with_settings(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command an option for each field of `TrainingSettings`; the command takes them as ``**settings``."""
+def setting_arguments(settings: TrainingSettings) -> list[str]:
+    """Return the options that give these settings on a command line; defaults are left out."""
+    arguments = []
+    for setting in fields(TrainingSettings):
+        value, flag = getattr(settings, setting.name), f"--{setting.name.replace('_', '-')}"
+        if value == setting.default:
+            continue
+        if isinstance(value, bool):
+            arguments.append(flag if value else f"--no{flag[1:]}")
+        else:
+            arguments.append(f"{flag} {','.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return arguments
+
+
+def with_settings(command: Callable[..., int] | None = None, *, without: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """Give a command an option for each field of `TrainingSettings`; the command takes them as ``**settings``.
+
+    Args:
+        command: The command; without it a decorator is returned.
+        without: Names of fields that get no option.
+    """
+    if command is None:
+        return partial(with_settings, without=without)
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     derived = []
-    for setting in fields(TrainingSettings):
+    for setting in [one for one in fields(TrainingSettings) if one.name not in without]:
         kind: Any = setting.type
         default: Any = setting.default
         if isinstance(default, tuple):  # written with commas on the command line
@@ -73,6 +107,37 @@ def parse_hidden(text: str) -> tuple[int, ...]:
         raise SettingsError(f"hidden is {text!r}; expected whole numbers with commas, as in 784,512") from None
 
 
+def parse_rates(text: str) -> tuple[float, ...]:
+    """Return the dropout rates in a text such as ``0,0.5``.
+
+    Raises:
+        SettingsError: It is not a list of numbers.
+    """
+    try:
+        return tuple(float(rate) for rate in text.split(","))
+    except ValueError:
+        raise SettingsError(f"dropout is {text!r}; expected numbers with commas, as in 0,0.5") from None
+
+
+def parse_train_sizes(text: str | None) -> tuple[int | None, ...]:
+    """Return the numbers of training images in a text such as ``1000,10000,all``; None stands for all.
+
+    Raises:
+        SettingsError: It is not a list of whole numbers and ``all``.
+    """
+    try:
+        sizes = text.split(",") if text else []
+        return tuple(None if size.strip() == "all" else int(size) for size in sizes)
+    except ValueError:
+        message = f"train sizes are {text!r}; expected whole numbers with commas or all, as in 1000,10000,all"
+        raise SettingsError(message) from None
+
+
+def parse_choices(text: str | None) -> tuple[str, ...]:
+    """Return the words in a text such as ``after,before``; their meaning is not checked."""
+    return tuple(word.strip() for word in text.split(",")) if text else ()
+
+
 def parse_size(text: str) -> tuple[int, ...]:
     """Return the shape of images in a text such as ``28x28`` or ``28x28x3``.
 
@@ -88,3 +153,15 @@ def parse_size(text: str) -> tuple[int, ...]:
     for side in size[:2]:
         check_number("image size", side, 1, MAX_IMAGE_SIDE)
     return size
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Return the height and width in a text such as ``28x28``.
+
+    Raises:
+        SettingsError: It is not two numbers, or out of range.
+    """
+    size = parse_size(text)
+    if len(size) != 2:
+        raise SettingsError(f"image size is {text!r}; expected two numbers, as in 28x28")
+    return size[0], size[1]

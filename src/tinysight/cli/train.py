@@ -8,13 +8,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import SettingsError, check_choice
-from ..preprocessing import FRAMINGS
+from ..errors import check_choice
+from ..preprocessing import DEFAULT_IMAGE_SIZE
 from ..training.settings import APIS, TrainingSettings, default_dropout_position
 from . import console
 from .options import (
@@ -22,31 +24,26 @@ from .options import (
     DONE_IN_PART,
     INTERRUPTED,
     DataArgument,
+    FramingOption,
+    ImageSizeOption,
     parse_hidden,
+    parse_image_size,
     parse_size,
+    setting_arguments,
     setting_option,
     with_settings,
 )
 
 if TYPE_CHECKING:
     from ..data.dataset import ImageSet
+    from ..overfitting import Verdict
 
 
 @with_settings
 def train(
     data: DataArgument,
-    framing: Annotated[
-        str | None,
-        typer.Option(
-            help="Fit the whole picture to the input, or find the one character in it and centre it (ink).",
-            show_default="ink for drawn characters, else whole",
-            metavar=f"[{'|'.join(FRAMINGS)}]",
-            rich_help_panel="Data",
-        ),
-    ] = None,
-    image_size: Annotated[
-        str, typer.Option(help="Height and width to which pictures in folders are brought.", rich_help_panel="Data")
-    ] = "28x28",
+    framing: FramingOption = None,
+    image_size: ImageSizeOption = "28x28",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -56,6 +53,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier training.", rich_help_panel="Output")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel="Output")
+    ] = True,
     **settings: Any,
 ) -> int:
     """Train a classifier on labelled images.
@@ -66,21 +66,25 @@ def train(
     digits comes with scikit-learn; the other sets are downloaded once.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
-    size = parse_size(image_size)
-    if len(size) != 2:
-        raise SettingsError(f"image size is {image_size!r}; expected two numbers, as in 28x28")
+    size = parse_image_size(image_size)
     from ..run_folder import check_output
 
     folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
     check_output(folder, overwrite)
+    if report:
+        from ..report import check_installed
+
+        check_installed()
     from ..data.loading import load_images
 
     with console.progress_bar() as progress:
         images = load_images(data, framing, size, progress=progress)
-    return _train_and_save(images, chosen, folder, overwrite)
+    return _train_and_save(images, chosen, folder, overwrite, report)
 
 
-def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool) -> int:
+def _train_and_save(
+    images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool, has_report: bool
+) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
@@ -94,22 +98,50 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
             from ..training.train import train as train_classifier
         with _stop_on_interrupt() as should_stop:
             training = train_classifier(images, settings, on_epoch=console.EpochLines(), should_stop=should_stop)
-    from ..evaluation import evaluate as score
+    from ..evaluation import evaluate as score, probabilities_of
+    from ..overfitting import run_verdict
     from ..run_folder import save_run
 
     # Evaluate on the test images, and save
-    evaluation = score(training.classifier, training.images.subset("test"))
-    save_run(training, evaluation, folder, overwrite)
+    test_images = training.images.subset("test")
+    probabilities = probabilities_of(training.classifier, test_images.images)
+    evaluation = score(training.classifier, test_images, probabilities=probabilities)
+    num_train, num_validation = (len(training.images.indices(split)) for split in ("train", "validation"))
+    verdict = run_verdict(
+        training.history, training.best_epoch, num_train, num_validation, training.settings,
+        _share_of_commonest_class(training.images),
+    )  # fmt: skip
+    save_run(training, evaluation, folder, overwrite, verdict.sentence, has_report, probabilities)
     # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
-    console.show_files(folder)
+    console.print_line(verdict.sentence)
+    console.show_files(folder, has_report)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
         f"{program} evaluate {model} {shlex.quote(images.name)}",
         f"{program} predict {model} PICTURE",
+        *_advice(verdict, images, settings, folder),
     )
     return DONE_IN_PART if images.unreadable else DONE
+
+
+def _share_of_commonest_class(images: "ImageSet") -> float:
+    labels = images.labels[images.indices("validation")]
+    return max(float((labels == label).mean()) for label in range(len(images.class_names)))
+
+
+def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
+    """Return a command line that does what a verdict advises: the same training with some settings changed."""
+    if not verdict.changes:
+        return [f"# {verdict.advice}"] if verdict.advice else []
+    height, width = images.framing.image_shape[:2]
+    size = [] if (height, width) == DEFAULT_IMAGE_SIZE else [f"--image-size {height}x{width}"]
+    options = setting_arguments(replace(settings, **dict(verdict.changes)))
+    number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
+    out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
+    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
+    return [f"{' '.join(words)} --out {out}  # {verdict.advice}"]
 
 
 def _program() -> str:

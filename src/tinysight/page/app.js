@@ -7,7 +7,8 @@ import { LatestOnlyQueue } from "./request_queue.js";
 import { KeyboardPen, listenForPointer } from "./stroke_input.js";
 import { UndoHistory } from "./undo_history.js";
 
-const IDS = "pad canvas pen invitation undo clear choose file best confidence note input bars spoken error key name";
+const IDS =
+  "pad canvas pen invitation undo clear choose file best confidence note input why legend bars spoken error key name";
 
 // `classifier` has describe() → {class_names, framing, name}, and predict(file, top, signal) → prediction.
 export async function startApp(classifier) {
@@ -62,8 +63,10 @@ class DrawingPage {
     Object.assign(this, { page, classifier, view, history: new UndoHistory(), isDown: false, version: 0 });
     page.invitation.textContent = view.invitation;
     this.queue = new LatestOnlyQueue(
-      async ({ strokes, picture }, signal) =>
-        classifier.predict(picture?.file ?? (await drawingAsPng(strokes)), view.top, signal),
+      async ({ strokes, picture }, signal) => {
+        const file = picture?.file ?? (await drawingAsPng(strokes));
+        return classifier.predict(file, view.top, signal, page.why.checked);
+      },
       (prediction, request) => this.show(prediction, request),
       (error) => this.fail(error),
     );
@@ -77,6 +80,7 @@ class DrawingPage {
     listenForPictures(page, (file) => this.take(file));
     page.undo.addEventListener("click", () => this.undo());
     page.clear.addEventListener("click", () => this.clear());
+    page.why.addEventListener("change", () => this.change());
     document.addEventListener("keydown", (event) => this.press(event));
     new ResizeObserver(() => this.paint()).observe(page.canvas);
     this.change();
@@ -112,7 +116,7 @@ class DrawingPage {
   }
 
   press(event) {
-    if (event.target.matches("input:not([type=file])")) return;
+    if (event.target.matches("input[type=password]")) return;
     const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
     const isClear = event.key === "Delete" || event.key === "Escape";
     if (isUndo) this.undo();

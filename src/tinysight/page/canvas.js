@@ -1,5 +1,7 @@
 // Paints strokes, pictures and the network's input on canvases.
 
+import { overlay } from "./attribution.js";
+
 export const STROKE_SHARE = 1 / 14; // of the pad's side; a digit drawn to fill it then has strokes like MNIST's
 const SENT_SIDE = 280; // pixels of a drawing as it is sent: ten for each pixel of a 28×28 input
 
@@ -45,14 +47,16 @@ export function drawingAsPng(strokes) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-// Paints the network's input pixel by pixel; without pixels it is black.
-export function paintInput(canvas, framing, pixels) {
+// Paints the network's input pixel by pixel, coloured by `contributions` if there are some; without pixels it is black.
+export function paintInput(canvas, framing, pixels, contributions = null) {
   canvas.width = framing.width;
   canvas.height = framing.height;
   const picture = new ImageData(framing.width, framing.height);
+  const levels = contributions ? overlay(pixels, contributions, framing.channels) : pixels;
+  const channels = contributions ? 3 : framing.channels;
   for (let i = 0; i < framing.width * framing.height; i++) {
     for (let channel = 0; channel < 3; channel++) {
-      const value = framing.channels === 1 ? pixels?.[i] : pixels?.[3 * i + channel];
+      const value = channels === 1 ? levels?.[i] : levels?.[3 * i + channel];
       picture.data[4 * i + channel] = value ?? 0;
     }
     picture.data[4 * i + 3] = 255;

@@ -1,5 +1,6 @@
 // Classifies pictures with the network inside the page.
 
+import { attribute } from "./attribution.js";
 import { framePicture } from "./framing.js";
 import { Network } from "./network.js";
 import { readPicture } from "./decode.js";
@@ -15,8 +16,9 @@ export class LocalClassifier {
     return this.stored;
   }
 
-  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as ServiceClient does.
-  async predict(file, top = 1) {
+  // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as ServiceClient does; if it is
+  // wanted, also attribution: {class_name, other, score, bias, pixels}.
+  async predict(file, top = 1, signal = null, hasAttribution = false) {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);
     const probabilities = this.network.probabilities(pixels);
@@ -25,6 +27,13 @@ export class LocalClassifier {
     ranking.sort((one, other) => other.probability - one.probability);
     const is_rejected = fault !== "" || ranking[0].probability < this.stored.reject_below;
     const source = file.name || "picture 1";
-    return { source, ...ranking[0], ranking: ranking.slice(0, top), is_rejected, note: fault || note, pixels };
+    const best = { source, ...ranking[0], ranking: ranking.slice(0, top) };
+    const prediction = { ...best, is_rejected, note: fault || note, pixels };
+    return hasAttribution ? { ...prediction, attribution: this.attribution(pixels, ranking) } : prediction;
+  }
+
+  attribution(pixels, [{ class_name }, { class_name: other }]) {
+    const [one, second] = [class_name, other].map((name) => this.stored.class_names.indexOf(name));
+    return { class_name, other, ...attribute(this.network.layers, pixels, one, second) };
   }
 }

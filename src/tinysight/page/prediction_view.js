@@ -56,9 +56,11 @@ export class PredictionView {
     const isNoteShown = isPicture || (isRejected && !isAboutSize);
     const note = !isPicture && isBlank(prediction) ? TOO_SMALL : prediction.note;
     page.note.textContent = isNoteShown ? note : "";
-    paintInput(page.input, this.framing, prediction.pixels);
+    const attribution = isBlank(prediction) ? undefined : prediction.attribution;
+    paintInput(page.input, this.framing, prediction.pixels, attribution?.pixels);
     const size = `${this.framing.width}×${this.framing.height}`;
     page.input.setAttribute("aria-label", `What the network sees, ${size} pixels`);
+    this.explain(attribution);
     this.fillBars(prediction, isRejected);
     Object.assign(page.main.dataset, {
       state: prediction.is_rejected ? (isUnfinished ? "unsure" : "rejected") : "answered",
@@ -74,6 +76,15 @@ export class PredictionView {
   confidence(prediction, isRejected) {
     if (!isRejected) return `${percent(prediction.probability)} sure`;
     return isBlank(prediction) ? "" : `most like ${prediction.class_name}, ${percent(prediction.probability)}`;
+  }
+
+  // Says what the colours of the network's input mean, if it is coloured.
+  explain(attribution) {
+    const entry = (className, textContent) => Object.assign(document.createElement("span"), { className, textContent });
+    this.page.legend.replaceChildren();
+    if (!attribution) return;
+    const { class_name, other } = attribution;
+    this.page.legend.append(entry("for", `orange: for ${class_name}`), " ", entry("against", `blue: for ${other}`));
   }
 
   fillBars(prediction, isRejected) {
@@ -96,6 +107,7 @@ export class PredictionView {
     page.note.textContent = "";
     paintInput(page.input, this.framing, null);
     page.input.setAttribute("aria-label", "What the network sees: nothing yet");
+    this.explain();
     this.bars.forEach(({ row, name, bar, share }, place) => {
       name.textContent = this.isFixed ? this.classNames[place] : "";
       share.textContent = "";

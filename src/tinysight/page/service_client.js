@@ -1,5 +1,9 @@
 // Classifies pictures with the service that the page comes from, over HTTP.
 
+function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+}
+
 export class ServiceClient {
   constructor() {
     this.key = ""; // in memory only: gone with the page
@@ -10,11 +14,16 @@ export class ServiceClient {
   }
 
   // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}; the pixels are a Uint8Array.
-  async predict(picture, top, signal) {
+  // If it is wanted, also attribution: {class_name, other, score, bias, pixels}; these pixels are a Float32Array.
+  async predict(picture, top, signal, hasAttribution = false) {
     const options = { method: "POST", body: picture, signal };
-    const response = await this.send(`predict?top=${top}&pixels=true`, options);
-    const [prediction] = (await response.json()).predictions;
-    return { ...prediction, pixels: Uint8Array.from(atob(prediction.pixels), (byte) => byte.charCodeAt(0)) };
+    const wanted = hasAttribution ? "&attribution=true" : "";
+    const response = await this.send(`predict?top=${top}&pixels=true${wanted}`, options);
+    const [{ pixels, attribution, ...prediction }] = (await response.json()).predictions;
+    const result = { ...prediction, pixels: bytesOf(pixels) };
+    if (!attribution) return result;
+    const contributions = new Float32Array(bytesOf(attribution.pixels).buffer);
+    return { ...result, attribution: { ...attribution, pixels: contributions } };
   }
 
   async send(path, options) {

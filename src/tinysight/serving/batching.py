@@ -82,13 +82,16 @@ class BatchQueue:
         """Whether the thread and the worker run."""
         return self._thread.is_alive() and self._is_worker_alive()
 
-    async def predict(self, pictures: list[bytes], top: int, has_pixels: bool) -> bytes:
+    async def predict(
+        self, pictures: list[bytes], top: int, has_pixels: bool = False, has_attribution: bool = False
+    ) -> bytes:
         """Predict picture files.
 
         Args:
             pictures: The files' contents.
             top: How many classes to rank.
             has_pixels: Whether the network's input is returned too.
+            has_attribution: Whether it is returned which pixels decided.
 
         Returns:
             The predictions as JSON.
@@ -96,7 +99,7 @@ class BatchQueue:
         Raises:
             HTTPException: 413 or 422 if a picture cannot be read, 429 if too many wait, 503 if no worker can start.
         """
-        body: bytes = await self._submit(WorkerRequest(tuple(pictures), None, top, has_pixels))
+        body: bytes = await self._submit(WorkerRequest(tuple(pictures), None, top, has_pixels, has_attribution))
         return body
 
     async def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -37,6 +37,19 @@ class RankedClass(BaseModel):
     probability: float
 
 
+class PixelAttribution(BaseModel):
+    """Which pixels decided between the most probable class and the next one."""
+
+    class_name: str
+    other: str = Field(description="The second most probable class.")
+    score: float = Field(description="Logit of class_name minus logit of other: the sum of all pixels and bias.")
+    bias: float = Field(description="What the biases of the network contribute to the score.")
+    pixels: str = Field(
+        description="What each pixel contributes to it: float32, little-endian, row by row, as base64; positive for "
+        "class_name, negative for other."
+    )
+
+
 # The members are the attributes of `Prediction`, as `Prediction.to_dict` writes them
 MEMBERS: dict[str, Any] = {attribute.name: (attribute.type, ...) for attribute in fields(Prediction)}
 MEMBERS["ranking"] = (list[RankedClass], ...)
@@ -44,6 +57,7 @@ MEMBERS["pixels"] = (
     str | None,
     Field(None, description="The network's input if asked for: uint8, row by row, as base64."),
 )
+MEMBERS["attribution"] = (PixelAttribution | None, Field(None, description="Which pixels decided, if asked for."))
 PicturePrediction = create_model(
     "PicturePrediction",
     __doc__="The prediction for one picture: source is its place in the request (picture 1, picture 2, …), is_rejected "
@@ -110,11 +124,12 @@ def add_predict_routes(
         request: Request,
         top: Annotated[int, Query(ge=1, le=1_000_000, description="How many classes to rank.")] = 1,
         pixels: Annotated[bool, Query(description="Whether to return the network's input too.")] = False,
+        attribution: Annotated[bool, Query(description="Whether to return which pixels decided.")] = False,
     ) -> Response:
         """Predict the class of a picture, or of several sent as JSON or as a form."""
         with await bodies.read(request) as body:
             pictures = pictures_in(body, request.headers.get("content-type", ""), limits.max_pictures)
-            return Response(await queue.predict(pictures, top, pixels), media_type=JSON)
+            return Response(await queue.predict(pictures, top, pixels, attribution), media_type=JSON)
 
     @api.get(
         "/classifier",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..attribution import attribute
 from ..classifier import Classifier, Prediction
 from ..errors import PictureError
 from ..preprocessing.framing import Framed
@@ -30,12 +31,14 @@ class WorkerRequest:
         images: uint8 ``(num_images, *image_shape)``, instead of pictures.
         top: How many classes to rank.
         has_pixels: Whether the response holds the network's input too.
+        has_attribution: Whether it tells which pixels decided.
     """
 
     pictures: tuple[bytes, ...] = ()
     images: NDArray[np.uint8] | None = None
     top: int = 1
     has_pixels: bool = False
+    has_attribution: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def process_batch(classifier: Classifier, requests: list[WorkerRequest], max_pix
     framed = [_frame(classifier, request, max_pixels) for request in requests]
     # Run the network over all framed pictures.
     readable = [one for pictures in framed if isinstance(pictures, list) for one in pictures]
-    top = max((request.top for request in requests), default=1)
+    top = max((max(request.top, 1 + request.has_attribution) for request in requests), default=1)
     predictions = iter(classifier.predict_framed(["picture"] * len(readable), readable, top))
     # Run the network over all images that need no framing.
     images = [request.images for request in requests if request.images is not None]
@@ -85,7 +88,7 @@ def process_batch(classifier: Classifier, requests: list[WorkerRequest], max_pix
             start += len(request.images)
         else:
             own = [next(predictions) for _ in pictures]
-            reply.results.append(_as_json(request, own, pictures))
+            reply.results.append(_as_json(classifier, request, own, pictures))
             reply.class_counts.update(prediction.class_name for prediction in own)
             reply.num_rejected += sum(prediction.is_rejected for prediction in own)
     return reply
@@ -105,7 +108,9 @@ def _frame(classifier: Classifier, request: WorkerRequest, max_pixels: int) -> l
     return framed
 
 
-def _as_json(request: WorkerRequest, predictions: list[Prediction], framed: list[Framed]) -> bytes:
+def _as_json(
+    classifier: Classifier, request: WorkerRequest, predictions: list[Prediction], framed: list[Framed]
+) -> bytes:
     """Return the body of the response to ``POST /predict``."""
     members = []
     for number, (prediction, one) in enumerate(zip(predictions, framed, strict=True), 1):
@@ -113,8 +118,20 @@ def _as_json(request: WorkerRequest, predictions: list[Prediction], framed: list
         member = replace(prediction, source=f"picture {number}", ranking=ranking).to_dict()
         if request.has_pixels:
             member["pixels"] = b64encode(one.pixels.tobytes()).decode()
+        if request.has_attribution:
+            member["attribution"] = _attribution(classifier, prediction, one.pixels)
         members.append(member)
     return json.dumps({"predictions": members}).encode()
+
+
+def _attribution(classifier: Classifier, prediction: Prediction, pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    """Return which pixels decided between the most probable class and the next."""
+    (name, _), (other, _) = prediction.ranking[:2]
+    index = classifier.class_names.index
+    result = attribute(classifier.layers, pixels[np.newaxis], [index(name)], [index(other)])
+    contributions = b64encode(result.pixels.astype("<f4").tobytes()).decode()
+    score, bias = result.score.item(), result.bias.item()
+    return {"class_name": name, "other": other, "score": score, "bias": bias, "pixels": contributions}
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ def compile_training(
     settings: ResolvedSettings,
     num_steps: int,
     outliers: NDArray[np.uint8] | None = None,
+    optimizer: "Adam | None" = None,
 ) -> Callable[[Chunk, NDArray[np.int32], int], None]:
     """Compile the training program.
 
@@ -45,12 +46,13 @@ def compile_training(
         settings: The settings.
         num_steps: Number of steps in the whole training, for the schedules.
         outliers: Out-of-distribution images, uint8 ``(num_outliers, *image_shape)``; some are added to each step.
+        optimizer: The optimizer of the model's weights; by default a new one.
 
     Returns:
         A function that trains on a chunk. It takes the chunk, the order of its images, int32 ``(steps, batch_size)``,
         and a seed.
     """
-    optimizer = Adam(model.trainable_variables, settings, num_steps)
+    optimizer = optimizer or Adam(model.trainable_variables, settings, num_steps)
     num_classes = model.output_shape[-1]
     outlier_images = tf.constant([] if outliers is None else outliers)
     num_outliers = 0 if outliers is None else round(settings.batch_size * settings.outliers)
@@ -229,6 +231,11 @@ class Adam:
         self._settings, self._num_steps = settings, num_steps
         self._weights = [weight.value for weight in weights]
         self._means, self._squares = ([tf.Variable(tf.zeros_like(weight)) for weight in self._weights] for _ in "mv")
+
+    def reset(self) -> None:
+        """Begin another training: no step is taken yet."""
+        for variable in (self.step, *self._means, *self._squares):
+            variable.assign(tf.zeros_like(variable))
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Take a step against the gradients, in the order of the weights."""

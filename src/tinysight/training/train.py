@@ -18,19 +18,14 @@ from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
-from .loader import ShuffledChunks
 from .networks import BUILDERS
-from .outliers import draw_outliers
 from .scores import accuracy, log_loss, standard_error
 from .settings import ResolvedSettings, TrainingSettings
 
 import keras  # isort: skip - after networks, which keeps TensorFlow's messages on import off the terminal
 import tensorflow as tf  # isort: skip
-from .step import Predict, compile_folding, compile_prediction, compile_training  # isort: skip
+from .learner import Learner, TrainingData  # isort: skip
 
-NUM_OUTLIERS = 16_000  # drawn once; augmentation varies them
-NUM_OUTLIER_EXAMPLES = 4_000  # training images of which some outliers are made
-MAX_FOLDING_IMAGES = 10_000  # training images whose statistics replace those of a batch
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
 
@@ -110,9 +105,10 @@ def train(
         images.framing.image_shape, len(images.class_names), resolved.hidden, resolved.dropout,
         resolved.dropout_position,
     )  # fmt: skip
-    predict = compile_prediction(model)
+    data = TrainingData(images, resolved)
+    learner = Learner(model, resolved, data.num_steps, data.outliers)
     # Epochs
-    history, best, was_stopped = _fit(model, predict, images, resolved, on_epoch, should_stop)
+    history, best, was_stopped = _fit(learner, data, resolved, on_epoch, should_stop)
     # Best weights, calibrated
     model.set_weights(best.weights)
     validation_rows = images.indices("validation")
@@ -120,7 +116,8 @@ def train(
     # The classifier, and how closely ONNX Runtime agrees with Keras
     classifier = to_classifier(model, images, resolved, temperature=temperature, reject_below=reject_below)
     some_rows = validation_rows[:MAX_PARITY_IMAGES]
-    parity = measure_parity(classifier.probabilities(images.rows(some_rows).images), predict(images, some_rows))
+    onnx = classifier.probabilities(images.rows(some_rows).images)
+    parity = measure_parity(onnx, learner.predict(images, some_rows))
     classifier = classifier.with_metadata(parity=parity)
     return Training(classifier, model, history, best.epoch, resolved, images, was_stopped)
 
@@ -174,45 +171,23 @@ def measure_parity(onnx: NDArray[np.float32], keras_model: NDArray[np.float32]) 
 
 
 def _fit(
-    model: keras.Model,
-    predict: Predict,
-    images: ImageSet,
+    learner: Learner,
+    data: TrainingData,
     settings: ResolvedSettings,
     on_epoch: Callable[[EpochResult], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> tuple[list[EpochResult], "BestEpoch", bool]:
-    """Train the model; return its history, its best epoch, and whether it was stopped.
-
-    There are up to three copies of the network: the learner, which Adam trains; its moving average; and the model,
-    which is the average with batch normalization folded in. Without the one or the other they are the same object.
-    `predict` returns the model's probabilities.
-    """
-    # Networks
-    averaged = _copy(model) if settings.batch_norm else model
-    learner = _copy(averaged) if settings.ema_momentum else averaged
-    # Rows: those that train, those that validate, and training rows that are scored
-    training_rows, validation_rows = images.indices("train"), images.indices("validation")
-    rng = np.random.default_rng(settings.seed)
-    shuffled_rows = rng.permutation(images.in_content_order(training_rows))
-    sample_rows = np.sort(shuffled_rows[: len(validation_rows)])
-    chunks = ShuffledChunks(images, training_rows, settings.batch_size)
-    outliers = _outliers(images, training_rows, settings, rng)
-    # Compiled programs
-    num_steps = settings.epochs * chunks.num_chunks * chunks.steps
-    train_on = compile_training(learner, averaged, settings, num_steps, outliers)
-    fold = compile_folding(averaged, model) if settings.batch_norm else None
-    folding_rows = sample_rows[:: -(-len(sample_rows) // MAX_FOLDING_IMAGES)]
+    """Train the network; return its history, its best epoch, and whether it was stopped."""
+    images, sample_rows, validation_rows = data.images, data.sample_rows, data.images.indices("validation")
     history: list[EpochResult] = []
     best = BestEpoch(len(validation_rows))
     for epoch in range(1, settings.epochs + 1):
         # Train
         start = perf_counter()
-        for chunk, order in chunks.epoch(rng):
-            train_on(chunk, order, int(rng.integers(2**31)))
-        if fold:
-            fold(images, folding_rows)
+        learner.train_epoch(data)
         # Score
-        sample_probabilities, probabilities = predict(images, sample_rows), predict(images, validation_rows)
+        sample_probabilities = learner.predict(images, sample_rows)
+        probabilities = learner.predict(images, validation_rows)
         result = EpochResult(
             epoch,
             train_loss=log_loss(sample_probabilities, images.labels[sample_rows]),
@@ -226,7 +201,7 @@ def _fit(
             raise TinysightError(f"training diverged in epoch {epoch}: {reason}")
         # Keep the best, report, and stop early
         history.append(result)
-        best.offer(result, model, probabilities)
+        best.offer(result, learner.model, probabilities)
         if on_epoch:
             on_epoch(result)
         if epoch - best.epoch_of_highest >= settings.patience:
@@ -234,23 +209,6 @@ def _fit(
         if epoch < settings.epochs and should_stop and should_stop():
             return history, best, True
     return history, best, False
-
-
-def _outliers(
-    images: ImageSet, training_rows: NDArray[np.int64], settings: ResolvedSettings, rng: np.random.Generator
-) -> NDArray[np.uint8] | None:
-    """Draw the out-of-distribution images that the settings ask for."""
-    if not settings.outliers:
-        return None
-    num_examples = min(NUM_OUTLIER_EXAMPLES, len(training_rows))
-    examples = images.images[rng.choice(images.in_content_order(training_rows), num_examples, replace=False)]
-    return draw_outliers(examples, NUM_OUTLIERS, settings.seed)
-
-
-def _copy(model: keras.Model) -> keras.Model:
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 class BestEpoch:

@@ -1,0 +1,1 @@
+"""The study of overfitting and of its remedies: settings, trainings, results, report."""

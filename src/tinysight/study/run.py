@@ -1,0 +1,98 @@
+"""run_study(): trains all cells, and writes the study's folder."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from ..data.dataset import ImageSet
+from ..errors import OutputError
+from ..files import write_whole
+from .report import render_study
+from .results import StudyResult, summarize
+from .settings import Cell, StudySettings
+from .trainings import Scores, Task, run_trainings, split_for_seeds
+
+TRAININGS = "trainings"  # the folder with a file for each finished training
+FILES = ("study.json", "study.html", TRAININGS)
+OnTraining = Callable[[Task, Scores, tuple[Cell, ...], int], None]
+
+
+def check_study_folder(folder: str | Path) -> None:
+    """Raise `OutputError` unless a study can be written to `folder`, or go on in it; a missing folder stays missing."""
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; expected the name of a folder")
+    try:
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be read ({error.strerror}); choose another with --out") from None
+    if other := sorted(name for name in names - set(FILES) if not name.startswith(".tinysight-")):
+        raise OutputError(f"{folder}: holds other things than a study, such as {other[0]}; choose another with --out")
+
+
+def run_study(
+    images: ImageSet,
+    settings: StudySettings | None = None,
+    folder: str | Path = "runs/study",
+    overwrite: bool = False,
+    num_processes: int | None = None,
+    on_training: OnTraining | None = None,
+) -> StudyResult:
+    """Train each cell with each seed, and write ``study.json`` and ``study.html``.
+
+    Each finished training is kept in the folder. So a study that was interrupted goes on where it was, and one with
+    more seeds, rates or sizes trains only what is new. The same images and settings on the same kind of processor give
+    the same ``study.json``, byte for byte.
+
+    As for `multiprocessing`, call it below ``if __name__ == "__main__":``.
+
+    Args:
+        images: The images. Where they are not split yet, they are split anew for each seed.
+        settings: The settings; by default no dropout and dropout 0.5, with 5 seeds.
+        folder: The study's folder; it is created with the folders above it.
+        overwrite: Whether trainings in it are thrown away; otherwise they are used again.
+        num_processes: The most processes that train at a time; by default one for each core.
+        on_training: Called with each result, with all cells and the number of seeds.
+
+    Raises:
+        DataError: There are too few images of a class.
+        SettingsError: The settings contradict each other, or ask for more images than there are.
+        OutputError: The folder holds something else, or cannot be written.
+        TinysightError: A loss is NaN or infinite.
+    """
+    settings, folder = settings or StudySettings(), Path(folder)
+    check_study_folder(folder)
+    # What to train
+    of_seeds = split_for_seeds(images, settings)
+    num_train = min(len(one.indices("train")) for one in of_seeds.values())
+    cells = settings.cells(settings.sizes(num_train), images.framing.method)
+    # The folder
+    try:
+        if overwrite:
+            for name in FILES:
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
+        (folder / TRAININGS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from None
+
+    # Train, summarize, write
+    def report(task: Task, scores: Scores) -> None:
+        if on_training:
+            on_training(task, scores, cells, settings.num_seeds)
+
+    scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or _num_cores(), report)
+    result = summarize(of_seeds, settings, cells, scores)
+    page = render_study(result)
+    write_whole(folder / "study.json", json.dumps(result.to_dict(), indent=2, ensure_ascii=False).encode())
+    write_whole(folder / "study.html", page.encode(errors="backslashreplace"))
+    return result
+
+
+def _num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,93 @@
+"""Learner: a network and the compiled programs that train it, again and again from other weights if need be."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.dataset import ImageSet
+from .loader import ShuffledChunks
+from .outliers import draw_outliers
+from .settings import ResolvedSettings
+from .step import Adam, compile_folding, compile_prediction, compile_training
+
+NUM_OUTLIERS = 16_000  # drawn once; augmentation varies them
+NUM_OUTLIER_EXAMPLES = 4_000  # training images of which some outliers are made
+MAX_FOLDING_IMAGES = 10_000  # training images whose statistics replace those of a batch
+
+
+class Learner:
+    """A network, and the compiled programs that train it and predict with it.
+
+    There are up to three copies of the network: the one that Adam trains; its moving average; and the model, which is
+    the average with batch normalization folded in. Without the one or the other they are the same object.
+
+    Attributes:
+        model: The network.
+        predict: Returns its probabilities, see `compile_prediction`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        settings: ResolvedSettings,
+        num_steps: int,
+        outliers: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Take the network, the settings, the number of steps in a whole training, and out-of-distribution images."""
+        averaged = _copy(model) if settings.batch_norm else model
+        trained = _copy(averaged) if settings.ema_momentum else averaged
+        self.model, self.predict = model, compile_prediction(model)
+        self._copies, self._optimizer = (
+            (model, averaged, trained),
+            Adam(trained.trainable_variables, settings, num_steps),
+        )
+        self._train_on = compile_training(trained, averaged, settings, num_steps, outliers, self._optimizer)
+        self._fold = compile_folding(averaged, model) if settings.batch_norm else None
+
+    def restart(self, weights: Sequence[NDArray[np.float32]]) -> None:
+        """Begin another training from these weights; the compiled programs stay."""
+        for network in self._copies:
+            network.set_weights(weights)
+        self._optimizer.reset()
+
+    def train_epoch(self, data: "TrainingData") -> None:
+        """Train for one epoch."""
+        for chunk, order in data.chunks.epoch(data.rng):
+            self._train_on(chunk, order, int(data.rng.integers(2**31)))
+        if self._fold:
+            self._fold(data.images, data.sample_rows[:: -(-len(data.sample_rows) // MAX_FOLDING_IMAGES)])
+
+
+class TrainingData:
+    """What a training reads: its images in random order, the training images that are scored, and outliers.
+
+    Attributes:
+        images: The images.
+        rng: Draws all that follows, in this order.
+        sample_rows: Rising row numbers of training images chosen at random, as many as there are validation images.
+        outliers: Out-of-distribution images as the settings ask for, uint8 ``(num_outliers, *image_shape)``, or None.
+        chunks: The training images; `rng` draws their order.
+        num_steps: Number of steps in the whole training.
+    """
+
+    def __init__(self, images: ImageSet, settings: ResolvedSettings) -> None:
+        """Take split images and the settings."""
+        training_rows = images.indices("train")
+        in_order = images.in_content_order(training_rows)
+        self.images, self.rng = images, np.random.default_rng(settings.seed)
+        self.sample_rows = np.sort(self.rng.permutation(in_order)[: len(images.indices("validation"))])
+        self.outliers = None
+        if settings.outliers:
+            num_examples = min(NUM_OUTLIER_EXAMPLES, len(in_order))
+            examples = images.images[self.rng.choice(in_order, num_examples, replace=False)]
+            self.outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
+        self.chunks = ShuffledChunks(images, training_rows, settings.batch_size)
+        self.num_steps = settings.epochs * self.chunks.num_chunks * self.chunks.steps
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
