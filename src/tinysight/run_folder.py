@@ -1,4 +1,4 @@
-"""Writes a run's folder, the results of a training; all files are complete before the first is moved there.
+"""Writes a run's folder, the results of a training; it takes its place as a whole.
 
 It holds ``model.onnx`` (the classifier), ``model.keras`` (the same network for Keras), ``settings.json``,
 ``splits.csv``, ``history.csv``, ``evaluation.json`` and ``report.html``.
@@ -13,20 +13,26 @@ import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
+from .data.cache import cache_folder
 from .data.dataset import SPLITS, ImageSet
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
+from .folders import flush, flush_folder, replace_folder, reserving
 from .onnx_file import MeasuredAccuracy
 from .run_report import Run, report_of
 
@@ -43,6 +49,22 @@ SPECIAL_IN_CSV = re.compile('[,"\r\n]')
 ROWS_AT_A_TIME = 65_536  # rows of splits.csv that are in memory as text: 20 MB
 
 
+@contextmanager
+def reserved_output(folder: str | Path, overwrite: bool = False) -> Iterator[None]:
+    """Check that a run can be written to a folder, and keep other processes from writing one there meanwhile.
+
+    Args:
+        folder: The run's folder.
+        overwrite: Whether a run in it may be replaced, see `check_output`.
+
+    Raises:
+        OutputError: A run cannot be written there, or another process is about to.
+    """
+    with reserving(Path(folder), cache_folder() / "locks"):
+        check_output(folder, overwrite)
+        yield
+
+
 def check_output(folder: str | Path, overwrite: bool = False) -> None:
     """Raise `OutputError` unless a run can be written to `folder`, which is left as it is.
 
@@ -54,11 +76,11 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
     folder = Path(folder)
     try:
         # It may hold a run, if that may be replaced
-        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        names -= {path.name for path in _unfinished_folders(folder)}
-        if other := sorted(names - set(FILES)):
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+        entries = [path for path in entries if path not in _unfinished_folders(folder)]
+        if other := sorted(path.name for path in entries if path.name not in FILES or path.is_dir()):
             raise OutputError(f"{folder}: holds other things than a run, such as {other[0]}; choose another with --out")
-        if names and not overwrite:
+        if entries and not overwrite:
             raise OutputError(f"{folder}: holds a run; choose another with --out, or replace it with --overwrite")
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file; expected the name of a folder")
@@ -83,7 +105,8 @@ def save_run(
 ) -> None:
     """Write a run's folder.
 
-    The files are written to a temporary folder in it, and moved to their places when all of them are complete.
+    All files are written to a temporary folder and flushed to the disk. Then that folder takes its place in one step,
+    so that a killed program leaves the old run or the new one, whole.
 
     Args:
         training: The result of `train`.
@@ -99,33 +122,70 @@ def save_run(
         MissingExtraError: Jinja2 or matplotlib is not installed.
         OutputError: The folder holds something already, or cannot be written.
     """
-    folder = Path(folder)
-    check_output(folder, overwrite)
-    new_folders = [place for place in (folder, *folder.parents) if not place.exists()]
+    with reserved_output(folder, overwrite), _new_files(Path(folder).resolve(), str(folder)) as temporary:
+        _write_files(training, evaluation, temporary, verdict)
+        if has_report:
+            _write_report(training, evaluation, temporary, verdict, probabilities)
+
+
+@contextmanager
+def _new_files(folder: Path, name: str) -> Iterator[Path]:
+    """Give a temporary folder; when the block ends without an error, its files become those of `folder`.
+
+    Raises:
+        OutputError: They cannot be written; the message calls the folder `name`.
+    """
+    new_folders = [place for place in folder.parents if not place.exists()]
+    temporary: Path | None = None
     try:
-        # Create the folder, and remove what a killed program has left in it
-        folder.mkdir(parents=True, exist_ok=True)
-        if overwrite:
-            for unfinished in _unfinished_folders(folder):
-                shutil.rmtree(unfinished)
-        # Write all files, then move them to their places
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as temporary:
-            _write_files(training, evaluation, Path(temporary), verdict)
-            if has_report:
-                _write_report(training, evaluation, Path(temporary), verdict, probabilities)
-            for name in FILES:
-                if (Path(temporary) / name).exists():
-                    (Path(temporary) / name).replace(folder / name)
-                else:
-                    (folder / name).unlink(missing_ok=True)
+        # Remove what a killed program has left
+        for unfinished in [*_unfinished_folders(folder), *_unfinished_beside(folder)]:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = _can_be_replaced(folder)
+        prefix = _prefix_beside(folder) if beside else TEMPORARY_PREFIX
+        temporary = (folder.parent if beside else folder) / f"{prefix}{token_hex(4)}"
+        temporary.mkdir()
+        if folder.exists():
+            shutil.copymode(folder, temporary)
+        yield temporary
+        # All are complete: flush them, then put them in their place
+        for path in temporary.iterdir():
+            flush(path)
+        flush_folder(temporary)
+        if beside:
+            replace_folder(temporary, folder)
+        else:
+            _move_files(temporary, folder)
     except BaseException as error:
-        # Leave no folder that was not there before
+        # Leave nothing that was not there before
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):  # a folder that is not empty stays
             for place in new_folders:
                 place.rmdir()
         if isinstance(error, OSError):
-            raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); nothing was changed") from None
+            raise OutputError(f"{name}: cannot be written ({error.strerror or error}); nothing was changed") from None
         raise
+
+
+def _can_be_replaced(folder: Path) -> bool:
+    """Tell whether another folder can take its place: not where it is mounted, in use, or its parent is read-only."""
+    if not folder.exists():
+        return True
+    is_in_use = folder == Path.cwd() or folder in Path.cwd().parents
+    return not (folder.is_mount() or is_in_use) and os.access(folder.parent, os.W_OK)
+
+
+def _move_files(temporary: Path, folder: Path) -> None:
+    """Move a run's files to a folder one after the other; the classifier first, whose hash the others hold."""
+    for name in reversed(FILES):
+        if (temporary / name).exists():
+            (temporary / name).replace(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    temporary.rmdir()
+    flush_folder(folder)
 
 
 def _unfinished_folders(folder: Path) -> list[Path]:
@@ -133,20 +193,34 @@ def _unfinished_folders(folder: Path) -> list[Path]:
     return [path for path in folder.glob(f"{TEMPORARY_PREFIX}*") if path.is_dir() and not path.is_symlink()]
 
 
+def _prefix_beside(folder: Path) -> str:
+    """Return how the names of temporary folders beside a folder begin; a name is no prefix of another's."""
+    return f"{TEMPORARY_PREFIX}{folder.name}~"
+
+
+def _unfinished_beside(folder: Path) -> list[Path]:
+    """Return the temporary folders that killed programs have left beside a folder, which is reserved."""
+    if not folder.parent.is_dir():
+        return []
+    return [path for path in folder.parent.iterdir() if path.name.startswith(_prefix_beside(folder)) and path.is_dir()]
+
+
 def _write_files(training: "Training", evaluation: Evaluation, folder: Path, verdict: str) -> None:
     """Write all `FILES` but the report to a folder."""
     # The classifier, and the same network for Keras
     test = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy, evaluation.accuracy_interval)
-    training.classifier.with_metadata(test=test).save(folder / "model.onnx")
+    classifier = training.classifier.with_metadata(test=test)
+    classifier.save(folder / "model.onnx")
+    model_hash = {"model_sha256": sha256(classifier.file_bytes).hexdigest()}
     training.model.optimizer.build(training.model.trainable_variables)  # otherwise Keras warns when the file is loaded
     training.model.save(folder / "model.keras")
 
     # What was done, and how well it went
     _write_splits(training.images, folder / "splits.csv")
     texts = {
-        "settings.json": json.dumps(describe_training(training, verdict), indent=2),
+        "settings.json": json.dumps({**describe_training(training, verdict), **model_hash}, indent=2),
         "history.csv": _history_as_csv(training.history),
-        "evaluation.json": json.dumps(evaluation.to_dict(), indent=2),
+        "evaluation.json": json.dumps({**evaluation.to_dict(), **model_hash}, indent=2),
     }
     for name, text in texts.items():
         write_whole(folder / name, text.encode(errors="backslashreplace"))  # file names need not be Unicode

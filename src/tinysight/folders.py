@@ -1,0 +1,124 @@
+"""Reserves a folder for one process, and replaces a folder as a whole."""
+
+import ctypes
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+
+from .errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: folders are not reserved there
+    fcntl = None  # type: ignore[assignment]
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2()
+_reserved: set[Path] = set()  # by this process
+
+
+@contextmanager
+def reserving(folder: Path, locks: Path) -> Iterator[None]:
+    """Reserve a folder for this process while the body of ``with`` runs; the lock ends with the process.
+
+    Args:
+        folder: The folder; it need not exist.
+        locks: Where lock files are kept, one for each folder ever reserved. If it cannot be written, nothing is
+            reserved.
+
+    Raises:
+        OutputError: Another process has reserved it.
+    """
+    folder = folder.resolve()
+    if folder in _reserved or fcntl is None:
+        yield
+        return
+    name = sha256(os.fsencode(folder)).hexdigest()[:32]
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        file = (locks / name).open("a+")
+    except OSError:
+        yield
+        return
+    with file:  # closing it gives the lock back
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise OutputError(
+                f"{folder}: process {owner} is writing a run there; wait for its end, or choose another with --out"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        _reserved.add(folder)
+        try:
+            yield
+        finally:
+            _reserved.discard(folder)
+            file.truncate(0)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Move a folder to the place of another one, as a whole; what was there is removed.
+
+    Args:
+        new: The folder, in the same parent folder.
+        folder: Its place: a folder, or nothing.
+
+    Raises:
+        OSError: It cannot be moved there; what was there stays.
+    """
+    if folder.exists():
+        try:
+            _exchange(new, folder)
+            old = new
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EINVAL):
+                raise
+            old = new.with_name(f"{new.name}.old")
+            folder.rename(old)
+            try:
+                new.rename(folder)
+            except OSError:
+                old.rename(folder)
+                raise
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        new.rename(folder)
+    flush_folder(folder.parent)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Exchange two folders in one step.
+
+    Raises:
+        OSError: They cannot be exchanged; its number is ``ENOSYS`` or ``EINVAL`` if this system has no such call.
+    """
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if function is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    paths = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other))
+    if function(*paths, RENAME_EXCHANGE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(other))
+
+
+def flush(path: Path) -> None:
+    """Flush a file's content to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's list of files to the disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
