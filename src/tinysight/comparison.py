@@ -109,7 +109,7 @@ def compare(
         DataError: A class of the images is unknown to one of them, or no image is left.
     """
     # The same images in the same order
-    images_b = images_a if images_b is None else images_b
+    images_b = images_b or images_a
     rows_a, rows_b, split, notes = _unseen_rows((a, b), (images_a, images_b), names)
     images_a, images_b = images_a.rows(rows_a), images_b.rows(rows_b)
     # Labels and answers by name
@@ -123,11 +123,8 @@ def compare(
     # Counts
     is_a, is_b = (found == labels for found in answers)
     only_a, only_b, num_images = int((is_a & ~is_b).sum()), int((is_b & ~is_a).sum()), len(labels)
-    differing = np.flatnonzero(answers[0] != answers[1]).tolist()
     p_value = mcnemar_p_value(only_a, only_b)
-    better = None if p_value >= SIGNIFICANCE else "a" if only_a > only_b else "b"
-    needed = None if better else images_needed(only_a, only_b, num_images)
-    interval = paired_interval(only_a, only_b, num_images)
+    better, needed, verdict = _decide(p_value, only_a, only_b, num_images)
     return Comparison(
         data_name=images_a.name,
         split=split,
@@ -139,15 +136,12 @@ def compare(
         num_only_b_correct=only_b,
         num_both_wrong=int((~is_a & ~is_b).sum()),
         difference=(only_b - only_a) / num_images,
-        difference_interval=interval,
+        difference_interval=paired_interval(only_a, only_b, num_images),
         p_value=p_value,
         better=better,
         images_needed=needed,
-        verdict=_verdict(better, only_a, only_b, num_images, needed),
-        differing=tuple(
-            DifferingAnswer(images_a.sources[row], str(labels[row]), str(answers[0][row]), str(answers[1][row]))
-            for row in differing
-        ),
+        verdict=verdict,
+        differing=_differing(images_a.sources, labels, *answers),
         notes=notes,
     )
 
@@ -175,22 +169,34 @@ def images_needed(num_only_a: int, num_only_b: int, num_images: int) -> int | No
     return ceil(((spread + sqrt(spread**2 + 4 * difference)) / (2 * difference)) ** 2)
 
 
-def _verdict(better: str | None, only_a: int, only_b: int, num_images: int, needed: int | None) -> str:
+def _decide(p_value: float, only_a: int, only_b: int, num_images: int) -> tuple[str | None, int | None, str]:
+    """Return which classifier is better, how many images would tell, and a sentence."""
     points = f"{100 * abs(only_b - only_a) / num_images:.2f} points"
-    if better:
-        return f"{better.upper()} is better, by {points} of accuracy"
-    if not only_a and not only_b:
-        return "not to be told apart: both are right on the same images"
-    if needed is None:
-        return "not to be told apart: both are right equally often"
-    chance = f"not to be told apart: the difference of {points} may be chance"
-    return f"{chance}; if it is real, about {_rounded(needed):,} images would probably show it"
+    if p_value < SIGNIFICANCE:
+        better = "a" if only_a > only_b else "b"
+        return better, None, f"{better.upper()} is better, by {points} of accuracy"
+    needed = images_needed(only_a, only_b, num_images)
+    if needed:
+        reason = f"the difference of {points} may be chance"
+        reason += f"; if it is real, about {_rounded(needed):,} images would probably show it"
+    else:
+        reason = f"both are right {'equally often' if only_a else 'on the same images'}"
+    return None, needed, f"not to be told apart: {reason}"
 
 
 def _rounded(number: int) -> int:
     """Return a number with two significant digits, rounded up."""
     unit: int = 10 ** max(len(str(number)) - 2, 0)
     return ceil(number / unit) * unit
+
+
+def _differing(
+    sources: Sequence[str], labels: NDArray[np.str_], answers_a: NDArray[np.str_], answers_b: NDArray[np.str_]
+) -> tuple[DifferingAnswer, ...]:
+    return tuple(
+        DifferingAnswer(sources[row], str(labels[row]), str(answers_a[row]), str(answers_b[row]))
+        for row in np.flatnonzero(answers_a != answers_b).tolist()
+    )
 
 
 def _compared(name: str, is_correct: NDArray[np.bool_]) -> ComparedClassifier:
@@ -222,18 +228,18 @@ def _unseen_rows(
     # Test images, if there are any
     is_test = np.isin(rows_a, sets[0].indices("test"))
     split = "test" if is_test.any() else "all"
-    if split == "test":
+    if is_test.any():
         rows_a, rows_b = rows_a[is_test], rows_b[is_test]
-    else:
-        notes.append("the set has no test images of its own; all were used")
-        unknown = [name for name, one in zip(names, classifiers, strict=True) if not len(one.metadata.training_hashes)]
-        notes += [f"{name} does not tell which images it was trained on" for name in unknown]
     # Images that trained one of the classifiers
     is_known = known_images(classifiers[0], sets[0])[rows_a] | known_images(classifiers[1], sets[1])[rows_b]
     if is_known.any():
         count = f"{is_known.sum():,} of the {len(rows_a):,} images"
         notes.append(f"{count} are left out: one of the classifiers was trained on them")
-        split = "unseen" if split == "all" else split
+    if split == "all":
+        split = "unseen" if is_known.any() else "all"
+        notes += [] if is_known.any() else ["the set has no test images of its own; all were used"]
+        unknown = [name for name, one in zip(names, classifiers, strict=True) if not len(one.metadata.training_hashes)]
+        notes += [f"{name} does not tell which images it was trained on" for name in unknown]
     if is_known.all():
         reason = "the classifiers were trained on them; they prove nothing" if len(is_known) else "expected some"
         raise DataError(f"{sets[0].name}: no image is left to compare on: {reason}")

@@ -318,5 +318,5 @@ def _csv_line(values: Sequence[str | float]) -> str:
 
 def print_table(table: Table) -> None:
     """Print a table; in a pipe, lines are not wrapped at 80 columns."""
-    width = None if out.is_terminal else 10_000
-    out.print(table, soft_wrap=False, width=width)
+    console = out if out.is_terminal else Console(width=10_000, highlight=False)
+    console.print(table, soft_wrap=False)
