@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -108,20 +109,16 @@ def compare(
     Raises:
         DataError: A class of the images is unknown to one of them, or no image is left.
     """
-    # The same images in the same order
+    # The same images in the same order, their labels, and both answers
     images_b = images_b or images_a
     rows_a, rows_b, split, notes = _unseen_rows((a, b), (images_a, images_b), names)
-    images_a, images_b = images_a.rows(rows_a), images_b.rows(rows_b)
-    # Labels and answers by name
-    labels = _class_names(images_a.class_names, images_a.labels)
-    answers = [
-        _class_names(classifier.class_names, _answers(classifier, images))
-        for classifier, images in ((a, images_a), (b, images_b))
-    ]
-    if not (labels == _class_names(images_b.class_names, images_b.labels)).all():
+    all_names = sorted({*images_a.class_names, *images_b.class_names, *a.class_names, *b.class_names})
+    labels, answers_a = _labels_and_answers(a, images_a, rows_a, all_names)
+    labels_b, answers_b = _labels_and_answers(b, images_b, rows_b, all_names)
+    if not np.array_equal(labels, labels_b):
         raise DataError(f"{images_a.name}: the two lists of images differ in their labels; expected the same images")
     # Counts
-    is_a, is_b = (found == labels for found in answers)
+    is_a, is_b = answers_a == labels, answers_b == labels
     only_a, only_b, num_images = int((is_a & ~is_b).sum()), int((is_b & ~is_a).sum()), len(labels)
     p_value = mcnemar_p_value(only_a, only_b)
     better, needed, verdict = _decide(p_value, only_a, only_b, num_images)
@@ -141,7 +138,7 @@ def compare(
         better=better,
         images_needed=needed,
         verdict=verdict,
-        differing=_differing(images_a.sources, labels, *answers),
+        differing=_differing(images_a.rows(rows_a).sources, all_names, labels, answers_a, answers_b),
         notes=notes,
     )
 
@@ -191,10 +188,14 @@ def _rounded(number: int) -> int:
 
 
 def _differing(
-    sources: Sequence[str], labels: NDArray[np.str_], answers_a: NDArray[np.str_], answers_b: NDArray[np.str_]
+    sources: Sequence[str],
+    class_names: Sequence[str],
+    labels: NDArray[np.int64],
+    answers_a: NDArray[np.int64],
+    answers_b: NDArray[np.int64],
 ) -> tuple[DifferingAnswer, ...]:
     return tuple(
-        DifferingAnswer(sources[row], str(labels[row]), str(answers_a[row]), str(answers_b[row]))
+        DifferingAnswer(sources[row], *(class_names[array[row]] for array in (labels, answers_a, answers_b)))
         for row in np.flatnonzero(answers_a != answers_b).tolist()
     )
 
@@ -204,16 +205,20 @@ def _compared(name: str, is_correct: NDArray[np.bool_]) -> ComparedClassifier:
     return ComparedClassifier(name, num_correct, num_correct / num_images, wilson_interval(num_correct, num_images))
 
 
-def _answers(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
-    """Return the most probable class of each image, once the classifier knows all of the images' classes."""
-    labels_for(classifier, images)
-    answers: NDArray[np.int64] = probabilities_of(classifier, images.images).argmax(axis=1)
-    return answers
-
-
-def _class_names(class_names: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.str_]:
-    names: NDArray[np.str_] = np.array(class_names)[labels]
-    return names
+def _labels_and_answers(
+    classifier: Classifier, images: ImageSet, rows: NDArray[np.int64], all_names: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return labels and most probable classes of an image set's rows, both as positions in `all_names`."""
+    rising = np.sort(rows)  # as `ImageSet.rows` takes them
+    chosen = images.rows(rising)
+    labels_for(classifier, chosen)  # refuses classes that the classifier does not know
+    answers = probabilities_of(classifier, chosen.images).argmax(axis=1)
+    in_order = np.searchsorted(rising, rows)
+    place = {class_name: index for index, class_name in enumerate(all_names)}
+    return (
+        np.array([place[class_name] for class_name in chosen.class_names])[chosen.labels][in_order],
+        np.array([place[class_name] for class_name in classifier.class_names])[answers][in_order],
+    )
 
 
 def _unseen_rows(
@@ -248,7 +253,7 @@ def _unseen_rows(
 
 def _common_rows(first: ImageSet, second: ImageSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of images with the same source, in the first set's order."""
-    if first is second:
+    if len(first) == len(second) and all(map(eq, first.sources, second.sources)):  # as always, unless a file changed
         rows = np.arange(len(first))
         return rows, rows
     row_of_source = {source: row for row, source in enumerate(second.sources)}
