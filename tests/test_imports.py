@@ -45,7 +45,8 @@ def test_light_modules_load_nothing_heavy():
 
 def test_help_loads_nothing_heavy():
     code = "from tinysight.cli.app import main"
-    for command in ((), ("train",), ("evaluate",), ("compare",), ("predict",), ("summary",), ("export",), ("serve",)):
+    commands = ("train", "study", "evaluate", "compare", "report", "predict", "summary", "export", "serve")
+    for command in ((), *((name,) for name in commands)):
         code += f"\n    sys.argv = {['tinysight', *command, '--help']!r}"
         code += "\n    try: main()\n    except SystemExit as stop: assert not stop.code; print('HELPED')"
     assert not modules_after(code) & (HEAVY | SERVING | {"numpy", "PIL", "onnxruntime"})

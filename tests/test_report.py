@@ -135,7 +135,7 @@ def test_the_pages_load_nothing_and_have_no_script(pages):
 def test_the_verdict_comes_first_and_figures_have_intervals():
     page, evaluation = page_of(list("0123456789"), 30)
     text = "".join(Tags(page.partition("<body>")[2].partition("</body>")[0]).texts)
-    assert text.index("it overfits: a gap of 3 points") < text.index(percent(evaluation.accuracy)) < 120
+    assert text.index("It overfits: a gap of 3 points.") < text.index(percent(evaluation.accuracy)) < 120
     for ends in (
         evaluation.accuracy_interval,
         evaluation.balanced_accuracy_interval,

@@ -32,7 +32,7 @@ def test_the_verdict_of_the_training_is_kept(trained, tmp_path):
     evaluation = evaluate(trained.classifier, test_images, probabilities=probabilities)
     save_run(trained, evaluation, tmp_path / "run", verdict="it fits: no gap", probabilities=probabilities)
     before = (tmp_path / "run" / "report.html").read_text()
-    assert before.count("it fits: no gap") == 1
+    assert before.count("It fits: no gap.") == 1
     write_report(tmp_path / "run")
     assert (tmp_path / "run" / "report.html").read_text() == before
 

@@ -96,6 +96,10 @@ def _train_and_save(
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
             from ..training.train import train as train_classifier
+        if has_report:
+            from ..report import import_in_background
+
+            import_in_background()
         with _stop_on_interrupt() as should_stop:
             training = train_classifier(images, settings, on_epoch=console.EpochLines(), should_stop=should_stop)
     from ..evaluation import evaluate as score, probabilities_of
@@ -111,7 +115,7 @@ def _train_and_save(
         training.history, training.best_epoch, num_train, num_validation, training.settings,
         _share_of_commonest_class(training.images),
     )  # fmt: skip
-    save_run(training, evaluation, folder, overwrite, verdict.sentence, has_report, probabilities)
+    save_run(training, evaluation, folder, overwrite, _in_words(verdict), has_report, probabilities)
     # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
@@ -124,6 +128,10 @@ def _train_and_save(
         *_advice(verdict, images, settings, folder),
     )
     return DONE_IN_PART if images.unreadable else DONE
+
+
+def _in_words(verdict: "Verdict") -> str:
+    return f"{verdict.sentence}. Try next: {verdict.advice}" if verdict.advice else verdict.sentence
 
 
 def _share_of_commonest_class(images: "ImageSet") -> float:
