@@ -357,10 +357,10 @@ def run_verdict(
     if kind == MEMORISED:
         why = f"it has memorised: {shares} are right, no more than always naming the commonest class"
         return Verdict(kind, why, "check the labels: the images may not tell them")
-    return Verdict(kind, f"it {kind}: {figures}", *_advice(kind, settings))
+    return Verdict(kind, f"it {kind}: {figures}", *_advice(kind, settings, len(history)))
 
 
-def _advice(kind: str, settings: _Settings) -> tuple[str, tuple[tuple[str, Any], ...]]:
+def _advice(kind: str, settings: _Settings, num_epochs: int) -> tuple[str, tuple[tuple[str, Any], ...]]:
     """Return what to try next, and the settings to change for that.
 
     The recipe ``accurate`` is the strongest remedy measured (docs/experiments.md); then comes more dropout.
@@ -368,6 +368,8 @@ def _advice(kind: str, settings: _Settings) -> tuple[str, tuple[tuple[str, Any],
     if kind == UNDERFITS:
         if settings.dropout >= 0.3:
             return "less dropout", (("dropout", round(settings.dropout / 2, 2)),)
+        if num_epochs < settings.epochs:
+            return "train for more epochs", ()
         return "more epochs", (("epochs", 3 * settings.epochs),)
     if kind == OVERFITS:
         if settings.recipe in ("fast", "tutorial"):

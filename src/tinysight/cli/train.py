@@ -141,11 +141,16 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
 
 def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
-    if not verdict.changes:
-        return [f"# {verdict.advice}"] if verdict.advice else []
+    in_words = [f"# {verdict.advice}"] if verdict.advice else []
+    try:
+        changed = replace(settings, **dict(verdict.changes))
+    except SettingsError:  # such as more epochs than there may be
+        return in_words
+    if changed == settings:
+        return in_words
     height, width = images.framing.image_shape[:2]
     size = [] if (height, width) == DEFAULT_IMAGE_SIZE else [f"--image-size {height}x{width}"]
-    options = setting_arguments(replace(settings, **dict(verdict.changes)))
+    options = setting_arguments(changed)
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
     words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
