@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from .preprocessing.framing import Framing as Framing
     from .run_folder import save_run as save_run
     from .training.networks import functional as functional, sequential as sequential
+    from .training.progress import EpochResult as EpochResult
     from .training.settings import ResolvedSettings as ResolvedSettings, TrainingSettings as TrainingSettings
-    from .training.train import EpochResult as EpochResult, Training as Training, train as train
+    from .training.train import Training as Training, train as train
 
 __version__ = "0.1.0"
 
@@ -61,7 +62,8 @@ _MODULES = {
     "run_folder": ("save_run",),
     "training.networks": ("functional", "sequential"),
     "training.settings": ("ResolvedSettings", "TrainingSettings"),
-    "training.train": ("EpochResult", "Training", "train"),
+    "training.progress": ("EpochResult",),
+    "training.train": ("Training", "train"),
 }
 _MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = ["__version__", *_MODULE_OF_NAME]  # noqa: PLE0604 - they are strings

@@ -368,9 +368,8 @@ def _advice(kind: str, settings: _Settings, num_epochs: int) -> tuple[str, tuple
     if kind == UNDERFITS:
         if settings.dropout >= 0.3:
             return "less dropout", (("dropout", round(settings.dropout / 2, 2)),)
-        if num_epochs < settings.epochs:
-            return "train for more epochs", ()
-        return "more epochs", (("epochs", 3 * settings.epochs),)
+        was_stopped = num_epochs < settings.epochs
+        return "more epochs", () if was_stopped else (("epochs", 3 * settings.epochs),)
     if kind == OVERFITS:
         if settings.recipe in ("fast", "tutorial"):
             return "the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))

@@ -17,7 +17,7 @@ from .intervals import wilson_interval
 from .plots import STYLE, Curve, clean_text, plot_coverage, plot_curves, plot_matrix, plot_reliability
 
 if TYPE_CHECKING:  # an import would load TensorFlow
-    from .training.train import EpochResult
+    from .training.progress import EpochResult
 
 Interval = tuple[float, float]
 MAX_CLASSES_IN_TABLE = 25  # a larger confusion matrix is drawn as a heat map

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
@@ -26,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__
 from .data.cache import cache_folder
 from .data.dataset import SPLITS, ImageSet
 from .errors import OutputError
@@ -35,9 +33,11 @@ from .files import write_whole
 from .folders import flush, flush_folder, replace_folder, reserving
 from .onnx_file import MeasuredAccuracy
 from .run_report import Run, report_of
+from .training.versions import installed_versions
 
 if TYPE_CHECKING:  # an import would load TensorFlow, which `check_output` does not need
-    from .training.train import EpochResult, Training
+    from .training.progress import EpochResult
+    from .training.train import Training
 
 
 FILES = (
@@ -63,6 +63,12 @@ def reserved_output(folder: str | Path, overwrite: bool = False) -> Iterator[Non
     with reserving(Path(folder), cache_folder() / "locks"):
         check_output(folder, overwrite)
         yield
+
+
+def checkpoint_path(folder: str | Path) -> Path:
+    """Return where the state of a training is kept whose results will be in a folder: beside it."""
+    folder = Path(folder).resolve()
+    return folder.with_name(f"{_prefix_beside(folder)}checkpoint")
 
 
 def check_output(folder: str | Path, overwrite: bool = False) -> None:
@@ -255,16 +261,9 @@ def describe_training(training: "Training", verdict: str = "") -> dict[str, Any]
             "unreadable": training.images.unreadable,
         },
         "framing": asdict(training.images.framing),
-        "versions": {"python": platform.python_version(), **{package: _version(package) for package in packages}},
+        "versions": {"python": platform.python_version(), **installed_versions(*packages)},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return __version__ if package == "tinysight" else version(package)
-    except PackageNotFoundError:  # installed under another name, as tensorflow-cpu is
-        return "unknown"
 
 
 def _write_splits(images: ImageSet, path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
 from types import NoneType, SimpleNamespace
@@ -22,7 +23,7 @@ from .gallery import choose_pictures
 from .report import RunFacts, render_report
 
 if TYPE_CHECKING:  # an import would load TensorFlow
-    from .training.train import EpochResult
+    from .training.progress import EpochResult
 
 
 NEEDED = {  # in settings.json
@@ -144,6 +145,9 @@ def read_run(folder: Path) -> Run:
     evaluation = _read(folder / "evaluation.json", lambda text: _from_json(Evaluation, json.loads(text)))
     history = _read(folder / "history.csv", _read_history)
     classifier = Classifier.load(folder / "model.onnx")
+    stored = described.get("model_sha256")
+    if stored and stored != sha256(classifier.file_bytes).hexdigest():
+        raise DataError(f"{folder}: settings.json is of another model.onnx; the folder holds parts of two trainings")
     return Run(classifier, described, history, evaluation, described.get("verdict", ""))
 
 

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from tinysight.classifier import Classifier
-from tinysight.cli import train
 
 QUICK = ("--recipe", "fast", "--hidden", "16", "--epochs", "2")
 
@@ -386,23 +385,6 @@ def test_interrupting_a_training_keeps_the_best_so_far(tmp_path):
     assert "test accuracy" in printed
     assert (tmp_path / "run" / "model.onnx").is_file()
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["was_stopped"]
-
-
-def test_ctrl_c_once_asks_and_twice_gives_up(capfd, monkeypatch):
-    statuses = []
-    monkeypatch.setattr("os._exit", statuses.append)
-    before = signal.getsignal(signal.SIGINT)
-    with train._stop_on_interrupt() as should_stop:
-        assert not should_stop()
-        signal.raise_signal(signal.SIGINT)
-        assert should_stop()
-        assert statuses == []
-        signal.raise_signal(signal.SIGINT)
-        assert statuses == [130]
-    assert signal.getsignal(signal.SIGINT) is before
-    error = capfd.readouterr().err
-    assert "stopping after this epoch" in error
-    assert "tinysight: interrupted\n" in error
 
 
 @pytest.mark.slow

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
     from ..preprocessing.framing import Framed
-    from ..training.train import EpochResult, Training
+    from ..training.progress import EpochResult
+    from ..training.train import Training
 
 PREDICTION_FORMATS = ("table", "json", "csv")
 DOUBTFUL = "doubtful"  # marks what is probably of no class
@@ -35,7 +36,28 @@ FRAMING_LINES = {
 }
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
-out = Console(highlight=False, soft_wrap=True)
+
+class Output(Console):
+    """Standard output.
+
+    Attributes:
+        outlives_reader: Whether the program goes on when nobody reads its output any more, as after ``| head -1``.
+        is_closed: Whether that has happened; nothing more is printed then.
+    """
+
+    outlives_reader = is_closed = False
+
+    def on_broken_pipe(self) -> None:
+        """Go on without output, or end the program."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            if not self.outlives_reader:
+                raise
+        self.is_closed = True
+
+
+out = Output(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -138,6 +160,14 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
         print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
 
 
+def show_checkpoint(path: Path, resume: bool) -> None:
+    """Print whether an interrupted training was found, where that may be a surprise."""
+    if resume and not path.exists():
+        print_note("no interrupted training to go on with: starting with the first epoch")
+    elif path.exists() and not resume:
+        print_note("an earlier training into this folder was killed; the same command with --resume goes on with it")
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show a spinner on a terminal."""
@@ -178,6 +208,12 @@ def show_training(training: "Training") -> None:
     """Print how a training ended, where it did not end with its last epoch."""
     if training.was_stopped:
         print_warning(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
+    if training.has_diverged:
+        diverged = len(training.history) + 1
+        print_warning(
+            f"training diverged in epoch {diverged}: the loss is NaN or infinite; lower the learning rate. "
+            "The best epoch before is kept"
+        )
     if training.best_epoch != len(training.history):
         rule = "the latest whose validation accuracy is within a standard error of the best"
         print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")

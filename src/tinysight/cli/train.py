@@ -1,13 +1,12 @@
 """The commands `tinysight train` and `tinysight summary`."""
 
 import gc
-import os
 import shlex
 import shutil
-import signal
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import check_choice
+from ..errors import OutputError, SettingsError, check_choice
 from ..preprocessing import DEFAULT_IMAGE_SIZE
 from ..training.settings import APIS, TrainingSettings, default_dropout_position
 from . import console
 from .options import (
     DONE,
     DONE_IN_PART,
-    INTERRUPTED,
     DataArgument,
     FramingOption,
     ImageSizeOption,
@@ -33,10 +31,14 @@ from .options import (
     setting_option,
     with_settings,
 )
+from .stopping import stop_requests
 
 if TYPE_CHECKING:
+    from ..classifier import Classifier
     from ..data.dataset import ImageSet
     from ..overfitting import Verdict
+    from ..training.checkpoint import Checkpoint
+    from ..training.train import Training
 
 
 @with_settings
@@ -53,6 +55,14 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier training.", rich_help_panel="Output")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a training that was killed: the same command with this option.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel="Output")
     ] = True,
@@ -67,23 +77,32 @@ def train(
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_image_size(image_size)
-    from ..run_folder import check_output
+    from ..run_folder import checkpoint_path, reserved_output
 
     folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
-    check_output(folder, overwrite)
-    if report:
-        from ..report import check_installed
+    console.out.outlives_reader = True
+    with reserved_output(folder, overwrite):
+        if report:
+            from ..report import check_installed
 
-        check_installed()
-    from ..data.loading import load_images
+            check_installed()
+        from ..data.loading import load_images
+        from ..training.checkpoint import Checkpoint
 
-    with console.progress_bar() as progress:
-        images = load_images(data, framing, size, progress=progress)
-    return _train_and_save(images, chosen, folder, overwrite, report)
+        with console.progress_bar() as progress:
+            images = load_images(data, framing, size, progress=progress)
+        checkpoint = Checkpoint(checkpoint_path(folder), resume)
+        console.show_checkpoint(checkpoint.path, resume)
+        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint)
 
 
 def _train_and_save(
-    images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool, has_report: bool
+    images: "ImageSet",
+    settings: TrainingSettings,
+    folder: Path,
+    overwrite: bool,
+    has_report: bool,
+    checkpoint: "Checkpoint",
 ) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
@@ -92,30 +111,25 @@ def _train_and_save(
     console.show_images(images)
     loaded, images = images, split_images(images, settings.validation, settings.test, settings.seed)
     console.show_split(images, loaded)
-    # Train
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
             from ..training.train import train as train_classifier
-        if has_report:
-            from ..report import import_in_background
+        from ..evaluation import evaluate as score, probabilities_of
+        from ..run_folder import save_run
 
-            import_in_background()
-        with _stop_on_interrupt() as should_stop:
-            training = train_classifier(images, settings, on_epoch=console.EpochLines(), should_stop=should_stop)
-    from ..evaluation import evaluate as score, probabilities_of
-    from ..overfitting import run_verdict
-    from ..run_folder import save_run
-
-    # Evaluate on the test images, and save
-    test_images = training.images.subset("test")
-    probabilities = probabilities_of(training.classifier, test_images.images)
-    evaluation = score(training.classifier, test_images, probabilities=probabilities)
-    num_train, num_validation = (len(training.images.indices(split)) for split in ("train", "validation"))
-    verdict = run_verdict(
-        training.history, training.best_epoch, num_train, num_validation, training.settings,
-        _share_of_commonest_class(training.images),
-    )  # fmt: skip
-    save_run(training, evaluation, folder, overwrite, _in_words(verdict), has_report, probabilities)
+        with stop_requests() as should_stop:
+            # Train
+            training = train_classifier(images, settings, console.EpochLines(), should_stop, checkpoint)
+            # Evaluate on the test images, and save
+            test_images = training.images.subset("test")
+            probabilities = probabilities_of(training.classifier, test_images.images)
+            evaluation = score(training.classifier, test_images, probabilities=probabilities)
+            verdict = _verdict(training)
+            try:
+                save_run(training, evaluation, folder, overwrite, verdict.sentence, has_report, probabilities)
+            except OutputError as error:
+                return _save_classifier_alone(training.classifier, folder, error)
+            checkpoint.remove()
     # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
@@ -127,11 +141,32 @@ def _train_and_save(
         f"{program} predict {model} PICTURE",
         *_advice(verdict, images, settings, folder),
     )
-    return DONE_IN_PART if images.unreadable else DONE
+    if console.out.is_closed:
+        console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
+    is_partial = images.unreadable or training.has_diverged or console.out.is_closed
+    return should_stop.status or (DONE_IN_PART if is_partial else DONE)
 
 
-def _in_words(verdict: "Verdict") -> str:
-    return f"{verdict.sentence}. Try next: {verdict.advice}" if verdict.advice else verdict.sentence
+def _save_classifier_alone(classifier: "Classifier", folder: Path, error: OutputError) -> int:
+    """Save the classifier beside a run's folder that cannot be written, or where temporary files are."""
+    for place in (folder.absolute().parent, Path(tempfile.gettempdir())):
+        path = place / f"{folder.name}-model.onnx"
+        with suppress(OutputError):
+            if not path.exists():
+                classifier.save(path)
+                console.print_error(f"{error}; the classifier alone was saved as {path}")
+                return DONE_IN_PART
+    raise error
+
+
+def _verdict(training: "Training") -> "Verdict":
+    from ..overfitting import run_verdict
+
+    num_train, num_validation = (len(training.images.indices(split)) for split in ("train", "validation"))
+    return run_verdict(
+        training.history, training.best_epoch, num_train, num_validation, training.settings,
+        _share_of_commonest_class(training.images),
+    )  # fmt: skip
 
 
 def _share_of_commonest_class(images: "ImageSet") -> float:
@@ -183,26 +218,6 @@ def _faster_imports(*hidden: str) -> Iterator[None]:
         gc.enable()
         for package in not_loaded:
             del modules[package]
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Any]:
-    """Yield a function that tells whether Ctrl-C was pressed. Pressed twice, it ends the process at once."""
-    was_pressed = False
-
-    def press(*_: object) -> None:
-        nonlocal was_pressed
-        if was_pressed:
-            console.print_error("interrupted")
-            os._exit(INTERRUPTED)  # no file is open yet; an exception within TensorFlow's calls sometimes aborts it
-        was_pressed = True
-        console.print_warning("stopping after this epoch; press Ctrl-C again to stop at once, without a result")
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: was_pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def summary(

@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -21,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
 from ..data.dataset import ImageSet
 from ..data.splits import TRAIN, UNUSED, split_images
 from ..errors import SettingsError, TinysightError
 from ..files import write_whole
 from ..process_pool import map_in_processes
 from ..training.scores import accuracy, log_loss
+from ..training.versions import DECISIVE, installed_versions
 from .settings import Cell, StudySettings
 
 if TYPE_CHECKING:  # an import would load TensorFlow, which only the processes that train may do
@@ -72,18 +71,8 @@ class Task(NamedTuple):
     def key(self, data_hash: str) -> str:
         """Return a hash of all that its result depends on, but for the kind of processor."""
         settings = asdict(replace(self.cell.settings, seed=self.seed))
-        depends_on = [FORMAT, data_hash, self.cell.num_train, settings, _versions()]
+        depends_on = [FORMAT, data_hash, self.cell.num_train, settings, installed_versions(*DECISIVE)]
         return sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
-
-
-def _versions() -> list[str]:
-    found = [__version__]
-    for package in ("tensorflow", "keras", "numpy"):
-        try:
-            found.append(version(package))
-        except PackageNotFoundError:  # installed under another name, as tensorflow-cpu is
-            found.append("unknown")
-    return found
 
 
 def split_for_seeds(images: ImageSet, settings: StudySettings) -> dict[int, ImageSet]:

@@ -1,6 +1,7 @@
 """Learner: a network and the compiled programs that train it, again and again from other weights if need be."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -51,6 +52,19 @@ class Learner:
         for network in self._copies:
             network.set_weights(weights)
         self._optimizer.reset()
+
+    def state(self) -> list[NDArray[Any]]:
+        """Return the weights of all copies and what the optimizer keeps."""
+        return [variable.numpy() for variable in self._variables()]
+
+    def restore(self, state: Sequence[NDArray[Any]]) -> None:
+        """Go back to what `state` returned."""
+        for variable, array in zip(self._variables(), state, strict=True):
+            variable.assign(array)
+
+    def _variables(self) -> list[Any]:
+        weights = [weight.value for network in dict.fromkeys(self._copies) for weight in network.weights]
+        return [*weights, *self._optimizer.variables]
 
     def train_epoch(self, data: "TrainingData") -> None:
         """Train for one epoch."""

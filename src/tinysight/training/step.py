@@ -234,8 +234,13 @@ class Adam:
 
     def reset(self) -> None:
         """Begin another training: no step is taken yet."""
-        for variable in (self.step, *self._means, *self._squares):
+        for variable in self.variables:
             variable.assign(tf.zeros_like(variable))
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that changes from step to step, beside the weights."""
+        return [self.step, *self._means, *self._squares]
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Take a step against the gradients, in the order of the weights."""

@@ -18,31 +18,18 @@ from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
+from .checkpoint import Checkpoint
 from .networks import BUILDERS
-from .scores import accuracy, log_loss, standard_error
+from .scores import accuracy, log_loss
 from .settings import ResolvedSettings, TrainingSettings
 
 import keras  # isort: skip - after networks, which keeps TensorFlow's messages on import off the terminal
 import tensorflow as tf  # isort: skip
 from .learner import Learner, TrainingData  # isort: skip
+from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """Scores after one epoch, all in inference mode (no dropout).
-
-    The training scores are of a fixed random sample of the training images, as many as there are validation images.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +46,7 @@ class Training:
         settings: The settings used, with every default filled in.
         images: The images as they were split.
         was_stopped: Whether `should_stop` ended it before its last epoch.
+        has_diverged: Whether it ended because the loss of the next epoch was NaN or infinite.
     """
 
     classifier: Classifier
@@ -68,6 +56,7 @@ class Training:
     settings: ResolvedSettings
     images: ImageSet
     was_stopped: bool
+    has_diverged: bool = False
 
 
 def train(
@@ -75,6 +64,7 @@ def train(
     settings: TrainingSettings | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Training:
     """Train a classifier; the same seed on the same machine gives the same weights, bit for bit.
 
@@ -85,6 +75,7 @@ def train(
         settings: The settings; by default those of the recipe ``fast``.
         on_epoch: Called after each epoch.
         should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
+        checkpoint: Where its state is kept after an epoch, so that a later call with the same arguments goes on there.
 
     Returns:
         The classifier, the Keras model, and how they were trained.
@@ -92,7 +83,7 @@ def train(
     Raises:
         DataError: There are too few images of a class.
         SettingsError: The settings contradict each other.
-        TinysightError: The loss is NaN or infinite.
+        TinysightError: The loss is NaN or infinite after the first epoch; later, the epochs before are kept.
     """
     # Data and settings
     settings = settings or TrainingSettings()
@@ -108,8 +99,12 @@ def train(
     data = TrainingData(images, resolved)
     learner = Learner(model, resolved, data.num_steps, data.outliers)
     # Epochs
-    history, best, was_stopped = _fit(learner, data, resolved, on_epoch, should_stop)
+    progress = Progress(BestEpoch(len(images.indices("validation"))))
+    if checkpoint and (state := checkpoint.read(resolved, images)):
+        progress.restore(state, learner, data)
+    _fit(progress, learner, data, resolved, on_epoch, should_stop, checkpoint)
     # Best weights, calibrated
+    best = progress.best
     model.set_weights(best.weights)
     validation_rows = images.indices("validation")
     temperature, reject_below = _calibrate(model, best.probabilities, images.labels[validation_rows])
@@ -119,7 +114,9 @@ def train(
     onnx = classifier.probabilities(images.rows(some_rows).images)
     parity = measure_parity(onnx, learner.predict(images, some_rows))
     classifier = classifier.with_metadata(parity=parity)
-    return Training(classifier, model, history, best.epoch, resolved, images, was_stopped)
+    return Training(
+        classifier, model, progress.history, best.epoch, resolved, images, progress.was_stopped, progress.has_diverged
+    )
 
 
 def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettings, **entries: Any) -> Classifier:
@@ -171,68 +168,51 @@ def measure_parity(onnx: NDArray[np.float32], keras_model: NDArray[np.float32]) 
 
 
 def _fit(
+    progress: Progress,
     learner: Learner,
     data: TrainingData,
     settings: ResolvedSettings,
     on_epoch: Callable[[EpochResult], None] | None,
     should_stop: Callable[[], bool] | None,
-) -> tuple[list[EpochResult], "BestEpoch", bool]:
-    """Train the network; return its history, its best epoch, and whether it was stopped."""
-    images, sample_rows, validation_rows = data.images, data.sample_rows, data.images.indices("validation")
-    history: list[EpochResult] = []
-    best = BestEpoch(len(validation_rows))
-    for epoch in range(1, settings.epochs + 1):
-        # Train
+    checkpoint: Checkpoint | None,
+) -> None:
+    """Train the network from where it is to its last epoch, or to one after which it has to end."""
+    for epoch in range(len(progress.history) + 1, settings.epochs + 1):
+        if epoch > 1 and epoch - 1 - progress.best.epoch_of_highest >= settings.patience:
+            break
+        # Train and score
         start = perf_counter()
         learner.train_epoch(data)
-        # Score
-        sample_probabilities = learner.predict(images, sample_rows)
-        probabilities = learner.predict(images, validation_rows)
-        result = EpochResult(
-            epoch,
-            train_loss=log_loss(sample_probabilities, images.labels[sample_rows]),
-            train_accuracy=accuracy(sample_probabilities, images.labels[sample_rows]),
-            validation_loss=log_loss(probabilities, images.labels[validation_rows]),
-            validation_accuracy=accuracy(probabilities, images.labels[validation_rows]),
-            seconds=perf_counter() - start,
-        )
+        result, probabilities = _score(learner, data, epoch, start)
         if not isfinite(result.train_loss + result.validation_loss):
-            reason = "the loss is NaN or infinite; lower the learning rate"
-            raise TinysightError(f"training diverged in epoch {epoch}: {reason}")
+            if epoch == 1:
+                reason = "the loss is NaN or infinite; lower the learning rate"
+                raise TinysightError(f"training diverged in epoch {epoch}: {reason}")
+            progress.has_diverged = True
+            break
         # Keep the best, report, and stop early
-        history.append(result)
-        best.offer(result, learner.model, probabilities)
+        progress.history.append(result)
+        progress.best.offer(result, learner.model, probabilities)
         if on_epoch:
             on_epoch(result)
-        if epoch - best.epoch_of_highest >= settings.patience:
-            break
         if epoch < settings.epochs and should_stop and should_stop():
-            return history, best, True
-    return history, best, False
+            progress.was_stopped = True
+            break
+        if checkpoint and epoch < settings.epochs and checkpoint.is_due():
+            checkpoint.write(progress.state(learner, data), settings, data.images)
 
 
-class BestEpoch:
-    """The latest epoch whose validation accuracy is within one standard error of the highest.
-
-    Attributes:
-        epoch: Its number, counted from 1.
-        epoch_of_highest: The number of the epoch with the highest accuracy.
-        weights: The network's weights after `epoch`.
-        probabilities: The network's probabilities of the validation images after `epoch`, float32
-            ``(num_images, num_classes)``.
-    """
-
-    def __init__(self, num_validation_images: int) -> None:
-        """Take the number of validation images."""
-        self._num_images, self._highest = num_validation_images, -1.0
-        self.epoch = self.epoch_of_highest = 0
-        self.weights: list[NDArray[np.float32]] = []
-        self.probabilities = np.empty((0, 0), np.float32)
-
-    def offer(self, result: EpochResult, model: keras.Model, probabilities: NDArray[np.float32]) -> None:
-        """Keep the epoch's weights and probabilities if it is the best so far."""
-        found = result.validation_accuracy
-        if found > self._highest:
-            self._highest, self.epoch_of_highest = found, result.epoch
-        if found >= self._highest - standard_error(self._highest, self._num_images):
-            self.epoch, self.weights, self.probabilities = result.epoch, model.get_weights(), probabilities
+def _score(learner: Learner, data: TrainingData, epoch: int, start: float) -> tuple[EpochResult, NDArray[np.float32]]:
+    """Return the scores after an epoch, and the probabilities of the validation images."""
+    images, sample_rows, validation_rows = data.images, data.sample_rows, data.images.indices("validation")
+    sample_probabilities = learner.predict(images, sample_rows)
+    probabilities = learner.predict(images, validation_rows)
+    result = EpochResult(
+        epoch,
+        train_loss=log_loss(sample_probabilities, images.labels[sample_rows]),
+        train_accuracy=accuracy(sample_probabilities, images.labels[sample_rows]),
+        validation_loss=log_loss(probabilities, images.labels[validation_rows]),
+        validation_accuracy=accuracy(probabilities, images.labels[validation_rows]),
+        seconds=perf_counter() - start,
+    )
+    return result, probabilities
