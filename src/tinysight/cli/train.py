@@ -104,7 +104,7 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
         training.history, training.best_epoch, num_train, num_validation, training.settings,
         _share_of_commonest_class(training.images),
     )  # fmt: skip
-    console.print_line(verdict.sentence)
+    console.print_line("; ".join(filter(None, (verdict.sentence, verdict.advice))))
     console.show_files(folder)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
@@ -123,14 +123,14 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
 def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
     if not verdict.changes:
-        return [f"# {verdict.advice}"] if verdict.advice else []
+        return []
     height, width = images.framing.image_shape[:2]
     size = [] if (height, width) == DEFAULT_IMAGE_SIZE else [f"--image-size {height}x{width}"]
     options = setting_arguments(replace(settings, **dict(verdict.changes)))
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
     words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
-    return [f"{' '.join(words)} --out {out}  # {verdict.advice}"]
+    return [f"{' '.join(words)} --out {out}"]
 
 
 def _program() -> str:
