@@ -251,7 +251,7 @@ def judge_remedy(
         return Verdict(plain.kind, describe_fit(plain))
     effect = comparison.test_accuracy
     changed = f"test accuracy changes by {effect.points(signed=True)}"
-    if treated.kind == UNDERFITS or is_too_strong(comparison):
+    if (treated.kind == UNDERFITS and plain.kind != UNDERFITS) or is_too_strong(comparison):
         figure = f"with {name} only {100 * treated.train_accuracy.mean:.2f} % of the training images are right"
         before = f", {100 * plain.train_accuracy.mean:.2f} % without"
         return Verdict(UNDERFITS, f"underfits: {figure}{before}; {changed}")
@@ -269,7 +269,15 @@ def judge_remedy(
     if comparison.loss_gap.high < 0 and not comparison.accuracy_gap.high < 0:
         narrows = f"{name} narrows the gap in loss ({before_after}) but not in accuracy"
         return Verdict(LOSS_ONLY, f"{describe_fit(plain)}; {narrows}; {helps}")
-    narrows = f", although it narrows the gap in loss ({before_after})" if comparison.loss_gap.high < 0 else ""
+    narrowed = [
+        text
+        for difference, text in (
+            (comparison.accuracy_gap, f"in accuracy (to {100 * treated.gap.mean:.2f} points)"),
+            (comparison.loss_gap, f"in loss ({before_after})"),
+        )
+        if difference.high < 0
+    ]
+    narrows = f", although it narrows the gap {' and '.join(narrowed)}" if narrowed else ""
     return Verdict(f"overfits and {remedy} does not help", f"{describe_fit(plain)}; {helps}{narrows}")
 
 

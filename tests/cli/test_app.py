@@ -61,7 +61,7 @@ def test_the_verdict_gives_a_command_that_works(tinysight, tmp_path):
     chosen = ("--recipe", "fast", "--hidden", "64", "--epochs", "12", "--validation", "0.8", "--seed", "3")
     status, printed, error = tinysight("train", "digits", "--out", tmp_path / "run", *chosen)
     assert status == 0, error
-    assert re.search(r"^it overfits: 100.00 % .*; try the recipe accurate", printed, re.MULTILINE)
+    assert re.search(r"^it overfits: [\d.]+ % .*; try the recipe accurate", printed, re.MULTILINE)
     advice = printed.splitlines()[-1].split()
     place = advice.index("train")
     expected = "train digits --framing ink --recipe accurate --seed 3 --validation 0.8 --hidden 64 --out"
