@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, sqrt
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -108,26 +109,19 @@ def compare(
     Raises:
         DataError: A class of the images is unknown to one of them, or no image is left.
     """
-    # The same images in the same order
-    images_b = images_a if images_b is None else images_b
+    # The same images in the same order, their labels, and both answers
+    images_b = images_b or images_a
     rows_a, rows_b, split, notes = _unseen_rows((a, b), (images_a, images_b), names)
-    images_a, images_b = images_a.rows(rows_a), images_b.rows(rows_b)
-    # Labels and answers by name
-    labels = _class_names(images_a.class_names, images_a.labels)
-    answers = [
-        _class_names(classifier.class_names, _answers(classifier, images))
-        for classifier, images in ((a, images_a), (b, images_b))
-    ]
-    if not (labels == _class_names(images_b.class_names, images_b.labels)).all():
+    all_names = sorted({*images_a.class_names, *images_b.class_names, *a.class_names, *b.class_names})
+    labels, answers_a = _labels_and_answers(a, images_a, rows_a, all_names)
+    labels_b, answers_b = _labels_and_answers(b, images_b, rows_b, all_names)
+    if not np.array_equal(labels, labels_b):
         raise DataError(f"{images_a.name}: the two lists of images differ in their labels; expected the same images")
     # Counts
-    is_a, is_b = (found == labels for found in answers)
+    is_a, is_b = answers_a == labels, answers_b == labels
     only_a, only_b, num_images = int((is_a & ~is_b).sum()), int((is_b & ~is_a).sum()), len(labels)
-    differing = np.flatnonzero(answers[0] != answers[1]).tolist()
     p_value = mcnemar_p_value(only_a, only_b)
-    better = None if p_value >= SIGNIFICANCE else "a" if only_a > only_b else "b"
-    needed = None if better else images_needed(only_a, only_b, num_images)
-    interval = paired_interval(only_a, only_b, num_images)
+    better, needed, verdict = _decide(p_value, only_a, only_b, num_images)
     return Comparison(
         data_name=images_a.name,
         split=split,
@@ -139,15 +133,12 @@ def compare(
         num_only_b_correct=only_b,
         num_both_wrong=int((~is_a & ~is_b).sum()),
         difference=(only_b - only_a) / num_images,
-        difference_interval=interval,
+        difference_interval=paired_interval(only_a, only_b, num_images),
         p_value=p_value,
         better=better,
         images_needed=needed,
-        verdict=_verdict(better, only_a, only_b, num_images, needed),
-        differing=tuple(
-            DifferingAnswer(images_a.sources[row], str(labels[row]), str(answers[0][row]), str(answers[1][row]))
-            for row in differing
-        ),
+        verdict=verdict,
+        differing=_differing(images_a.rows(rows_a).sources, all_names, labels, answers_a, answers_b),
         notes=notes,
     )
 
@@ -175,16 +166,19 @@ def images_needed(num_only_a: int, num_only_b: int, num_images: int) -> int | No
     return ceil(((spread + sqrt(spread**2 + 4 * difference)) / (2 * difference)) ** 2)
 
 
-def _verdict(better: str | None, only_a: int, only_b: int, num_images: int, needed: int | None) -> str:
+def _decide(p_value: float, only_a: int, only_b: int, num_images: int) -> tuple[str | None, int | None, str]:
+    """Return which classifier is better, how many images would tell, and a sentence."""
     points = f"{100 * abs(only_b - only_a) / num_images:.2f} points"
-    if better:
-        return f"{better.upper()} is better, by {points} of accuracy"
-    if not only_a and not only_b:
-        return "not to be told apart: both are right on the same images"
-    if needed is None:
-        return "not to be told apart: both are right equally often"
-    chance = f"not to be told apart: the difference of {points} may be chance"
-    return f"{chance}; if it is real, about {_rounded(needed):,} images would probably show it"
+    if p_value < SIGNIFICANCE:
+        better = "a" if only_a > only_b else "b"
+        return better, None, f"{better.upper()} is better, by {points} of accuracy"
+    needed = images_needed(only_a, only_b, num_images)
+    if needed:
+        reason = f"the difference of {points} may be chance"
+        reason += f"; if it is real, about {_rounded(needed):,} images would probably show it"
+    else:
+        reason = f"both are right {'equally often' if only_a else 'on the same images'}"
+    return None, needed, f"not to be told apart: {reason}"
 
 
 def _rounded(number: int) -> int:
@@ -193,21 +187,38 @@ def _rounded(number: int) -> int:
     return ceil(number / unit) * unit
 
 
+def _differing(
+    sources: Sequence[str],
+    class_names: Sequence[str],
+    labels: NDArray[np.int64],
+    answers_a: NDArray[np.int64],
+    answers_b: NDArray[np.int64],
+) -> tuple[DifferingAnswer, ...]:
+    return tuple(
+        DifferingAnswer(sources[row], *(class_names[array[row]] for array in (labels, answers_a, answers_b)))
+        for row in np.flatnonzero(answers_a != answers_b).tolist()
+    )
+
+
 def _compared(name: str, is_correct: NDArray[np.bool_]) -> ComparedClassifier:
     num_correct, num_images = int(is_correct.sum()), len(is_correct)
     return ComparedClassifier(name, num_correct, num_correct / num_images, wilson_interval(num_correct, num_images))
 
 
-def _answers(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
-    """Return the most probable class of each image, once the classifier knows all of the images' classes."""
-    labels_for(classifier, images)
-    answers: NDArray[np.int64] = probabilities_of(classifier, images.images).argmax(axis=1)
-    return answers
-
-
-def _class_names(class_names: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.str_]:
-    names: NDArray[np.str_] = np.array(class_names)[labels]
-    return names
+def _labels_and_answers(
+    classifier: Classifier, images: ImageSet, rows: NDArray[np.int64], all_names: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return labels and most probable classes of an image set's rows, both as positions in `all_names`."""
+    rising = np.sort(rows)  # as `ImageSet.rows` takes them
+    chosen = images.rows(rising)
+    labels_for(classifier, chosen)  # refuses classes that the classifier does not know
+    answers = probabilities_of(classifier, chosen.images).argmax(axis=1)
+    in_order = np.searchsorted(rising, rows)
+    place = {class_name: index for index, class_name in enumerate(all_names)}
+    return (
+        np.array([place[class_name] for class_name in chosen.class_names])[chosen.labels][in_order],
+        np.array([place[class_name] for class_name in classifier.class_names])[answers][in_order],
+    )
 
 
 def _unseen_rows(
@@ -222,18 +233,18 @@ def _unseen_rows(
     # Test images, if there are any
     is_test = np.isin(rows_a, sets[0].indices("test"))
     split = "test" if is_test.any() else "all"
-    if split == "test":
+    if is_test.any():
         rows_a, rows_b = rows_a[is_test], rows_b[is_test]
-    else:
-        notes.append("the set has no test images of its own; all were used")
-        unknown = [name for name, one in zip(names, classifiers, strict=True) if not len(one.metadata.training_hashes)]
-        notes += [f"{name} does not tell which images it was trained on" for name in unknown]
     # Images that trained one of the classifiers
     is_known = known_images(classifiers[0], sets[0])[rows_a] | known_images(classifiers[1], sets[1])[rows_b]
     if is_known.any():
         count = f"{is_known.sum():,} of the {len(rows_a):,} images"
         notes.append(f"{count} are left out: one of the classifiers was trained on them")
-        split = "unseen" if split == "all" else split
+    if split == "all":
+        split = "unseen" if is_known.any() else "all"
+        notes += [] if is_known.any() else ["the set has no test images of its own; all were used"]
+        unknown = [name for name, one in zip(names, classifiers, strict=True) if not len(one.metadata.training_hashes)]
+        notes += [f"{name} does not tell which images it was trained on" for name in unknown]
     if is_known.all():
         reason = "the classifiers were trained on them; they prove nothing" if len(is_known) else "expected some"
         raise DataError(f"{sets[0].name}: no image is left to compare on: {reason}")
@@ -242,7 +253,7 @@ def _unseen_rows(
 
 def _common_rows(first: ImageSet, second: ImageSet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of images with the same source, in the first set's order."""
-    if first is second:
+    if len(first) == len(second) and all(map(eq, first.sources, second.sources)):  # as always, unless a file changed
         rows = np.arange(len(first))
         return rows, rows
     row_of_source = {source: row for row, source in enumerate(second.sources)}

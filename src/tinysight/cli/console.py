@@ -325,6 +325,5 @@ def _csv_line(values: Sequence[str | float]) -> str:
 
 def print_table(table: Table) -> None:
     """Print a table; in a pipe, lines are not wrapped at 80 columns."""
-    if not out.is_terminal:
-        out.width = 10_000  # the argument `width` of print() cannot make it wider
-    out.print(table, soft_wrap=False)
+    console = out if out.is_terminal else Console(width=10_000, highlight=False)
+    console.print(table, soft_wrap=False)
