@@ -353,7 +353,7 @@ def run_verdict(
         needed = images_needed(validation.mean, gap.mean, num_train + num_validation, num_validation)
         unit = "image is" if num_validation == 1 else "images are"
         why = f"{num_validation:,} validation {unit} too few to tell whether it overfits: the gap is {gap.points(1)}"
-        return Verdict(kind, why, f"collect more images: about {needed:,}")
+        return Verdict(kind, why, f"collect about {needed:,} images")
     if kind == MEMORISED:
         why = f"it has memorised: {shares} are right, no more than always naming the commonest class"
         return Verdict(kind, why, "check the labels: the images may not tell them")
@@ -367,12 +367,12 @@ def _advice(kind: str, settings: _Settings) -> tuple[str, tuple[tuple[str, Any],
     """
     if kind == UNDERFITS:
         if settings.dropout >= 0.3:
-            return "less dropout", (("dropout", round(settings.dropout / 2, 2)),)
-        return "more epochs", (("epochs", 3 * settings.epochs),)
+            return "try less dropout", (("dropout", round(settings.dropout / 2, 2)),)
+        return "try more epochs", (("epochs", 3 * settings.epochs),)
     if kind == OVERFITS:
         if settings.recipe in ("fast", "tutorial"):
-            return "the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))
+            return "try the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))
         if settings.dropout < 0.3:
-            return "more dropout", (("dropout", 0.3),)
-        return "more images", ()
+            return "try more dropout", (("dropout", 0.3),)
+        return "more images help most", ()
     return "", ()

@@ -115,11 +115,12 @@ def _train_and_save(
         training.history, training.best_epoch, num_train, num_validation, training.settings,
         _share_of_commonest_class(training.images),
     )  # fmt: skip
-    save_run(training, evaluation, folder, overwrite, _in_words(verdict), has_report, probabilities)
+    in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
+    save_run(training, evaluation, folder, overwrite, in_words, has_report, probabilities)
     # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
-    console.print_line(verdict.sentence)
+    console.print_line(in_words)
     console.show_files(folder, has_report)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
@@ -130,10 +131,6 @@ def _train_and_save(
     return DONE_IN_PART if images.unreadable else DONE
 
 
-def _in_words(verdict: "Verdict") -> str:
-    return f"{verdict.sentence}. Try next: {verdict.advice}" if verdict.advice else verdict.sentence
-
-
 def _share_of_commonest_class(images: "ImageSet") -> float:
     labels = images.labels[images.indices("validation")]
     return max(float((labels == label).mean()) for label in range(len(images.class_names)))
@@ -142,14 +139,14 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
 def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
     if not verdict.changes:
-        return [f"# {verdict.advice}"] if verdict.advice else []
+        return []
     height, width = images.framing.image_shape[:2]
     size = [] if (height, width) == DEFAULT_IMAGE_SIZE else [f"--image-size {height}x{width}"]
     options = setting_arguments(replace(settings, **dict(verdict.changes)))
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
     words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
-    return [f"{' '.join(words)} --out {out}  # {verdict.advice}"]
+    return [f"{' '.join(words)} --out {out}"]
 
 
 def _program() -> str:
