@@ -3,13 +3,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+from chosen_answers import classifier_of_answers, images_of_answers
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
+from tinysight.classifier import Classifier
 from tinysight.data.dataset import SPLITS
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
 from tinysight.evaluation import evaluate, unseen_images
-from tinysight.intervals import wilson_interval
+from tinysight.onnx_file import build_model
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +41,102 @@ def test_the_figures_are_scikit_learns(trained, images_for_testing, evaluation):
     np.testing.assert_allclose(rows, expected)
     assert evaluation.accuracy == np.mean(predicted == labels)
     assert evaluation.log_loss == pytest.approx(log_loss(labels, probabilities), rel=1e-4)
+    assert evaluation.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
+    for score in evaluation.top_k:
+        assert score.accuracy == top_k_accuracy_score(labels, probabilities, k=score.k)
+    assert [score.k for score in evaluation.top_k] == [2, 3, 5]
+
+
+def test_each_interval_contains_its_figure(evaluation):
+    figures = [
+        (evaluation.accuracy, evaluation.accuracy_interval),
+        (evaluation.balanced_accuracy, evaluation.balanced_accuracy_interval),
+        (evaluation.log_loss, evaluation.log_loss_interval),
+        *((score.accuracy, score.accuracy_interval) for score in evaluation.top_k),
+    ]
+    for figure, (low, high) in figures:
+        assert 0 <= low < figure <= high
+
+
+def test_the_most_frequent_confusions_are_those_of_the_matrix(evaluation):
+    matrix, names = np.array(evaluation.confusion_matrix), evaluation.class_names
+    counts = [one.count for one in evaluation.confusions]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == matrix.sum() - np.trace(matrix)  # of so small a set all are listed
+    for one in evaluation.confusions:
+        assert one.count == matrix[names.index(one.label), names.index(one.predicted)] > 0
+        assert one.label != one.predicted
+
+
+def test_figures_before_temperature_scaling_are_those_of_the_network_as_it_was_trained(trained, images_for_testing):
+    """The temperature is stored, and divides the last layer's weights: multiplied by it, they are the trained ones."""
+    *hidden, (weights, biases) = trained.classifier.layers
+    metadata = trained.classifier.metadata
+    temperature = np.float32(metadata.temperature)
+    assert temperature != 1
+    as_trained = Classifier(build_model([*hidden, (weights * temperature, biases * temperature)], metadata))
+    before = evaluate(as_trained, images_for_testing)
+    found = evaluate(trained.classifier, images_for_testing)
+    assert found.log_loss_unscaled == pytest.approx(before.log_loss, rel=1e-4)
+    assert found.calibration_unscaled.ece == pytest.approx(before.calibration.ece, abs=1e-5)
+    assert found.log_loss_unscaled != pytest.approx(found.log_loss, rel=1e-3)
+    unknown = evaluate(trained.classifier.with_metadata(temperature=None), images_for_testing)
+    assert (unknown.log_loss_unscaled, unknown.calibration_unscaled) == (None, None)
+
+
+def test_images_of_no_class_are_told_apart_by_their_probability(trained, images_for_testing):
+    noise = np.random.default_rng(0).integers(0, 256, images_for_testing.images.shape, dtype=np.uint8)
+    outside = replace(images_for_testing, images=noise, name="noise", class_names=("snow",), labels=noise[:, 0, 0] * 0)
+    found = evaluate(trained.classifier, images_for_testing, outside=outside).outside
+    scores = [trained.classifier.probabilities(part).max(axis=1) for part in (images_for_testing.images, noise)]
+    truth = np.repeat([1, 0], [len(scores[0]), len(scores[1])])
+    assert found.auroc == pytest.approx(roc_auc_score(truth, np.concatenate(scores)))
+    assert found.auroc_interval[0] < found.auroc < found.auroc_interval[1]
+    assert found.rejected == np.mean(scores[1] < trained.classifier.reject_below)
+    assert (found.data_name, found.num_images) == ("noise", len(noise))
+    empty = outside.rows(np.arange(0))
+    with pytest.raises(DataError, match="noise: holds no images"):
+        evaluate(trained.classifier, images_for_testing, outside=empty)
+
+
+def test_images_of_no_class_whose_class_is_known_are_noted(trained, images_for_testing):
+    found = evaluate(trained.classifier, images_for_testing, outside=images_for_testing)
+    assert any("has the classifier's classes 0, 1, 2, 3, 4" in note for note in found.notes)
+    assert found.outside.auroc == 0.5
+
+
+def edge_case(kind):
+    """Return the number of classes, the answers and the labels of an odd test set."""
+    rng = np.random.default_rng(0)
+    if kind == "one image of a class, another never predicted":
+        labels = np.array([0] * 30 + [1] * 20 + [2] + [3] * 9)
+        return 5, np.where(labels == 3, 0, labels), labels
+    if kind == "one image":
+        return 3, np.array([1]), np.array([1])
+    num_classes = int(kind.removesuffix(" classes"))
+    labels = rng.integers(0, num_classes, 1_000)
+    return num_classes, np.where(rng.random(1_000) < 0.9, labels, rng.integers(0, num_classes, 1_000)), labels
+
+
+EDGE_CASES = ("one image of a class, another never predicted", "one image", "2 classes", "200 classes")
+
+
+@pytest.mark.parametrize("kind", EDGE_CASES)
+def test_odd_sets_are_scored_without_a_warning(kind):
+    num_classes, answers, labels = edge_case(kind)
+    found = evaluate(classifier_of_answers(num_classes), images_of_answers(answers, labels, num_classes))
+    right = answers == labels
+    assert found.accuracy == right.mean()
+    present = np.unique(labels)
+    assert found.balanced_accuracy == pytest.approx(np.mean([right[labels == label].mean() for label in present]))
+    assert [score.k for score in found.top_k] == [k for k in (2, 3, 5) if k < num_classes]
+    predicted = set(answers.tolist())
+    for label, row in enumerate(found.class_scores):
+        assert (row.precision is None) == (label not in predicted)
+        assert (row.recall is None) == (label not in present)
+    assert found.calibration.bins
+    assert found.coverage[0].error == pytest.approx(1 - found.accuracy)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_of_a_mapped_file_little_is_in_memory_at_a_time(trained, images_for_testing, evaluation, tmp_path, monkeypatch):
@@ -58,15 +163,6 @@ def test_the_mistakes_are_listed_most_confident_first(trained, images_for_testin
         (prediction,) = trained.classifier.predict(images_for_testing.images[mistake.index])
         assert prediction.class_name == mistake.predicted != mistake.label
         assert images_for_testing.sources[mistake.index] == mistake.source
-
-
-@pytest.mark.parametrize(
-    ("num_correct", "num_images", "expected"),
-    [(0, 10, (0, 0.2775)), (10, 10, (0.7225, 1)), (81, 263, (0.2553, 0.3662)), (9_850, 10_000, (0.9824, 0.9872))],
-)
-def test_wilsons_interval(num_correct, num_images, expected):
-    """Source of 81 of 263: R. G. Newcombe, Statistics in Medicine 17 (1998), table I."""
-    assert wilson_interval(num_correct, num_images) == pytest.approx(expected, abs=5e-5)
 
 
 def test_classes_are_matched_by_name_not_by_number(trained, images_for_testing, evaluation):

@@ -39,13 +39,14 @@ def test_importing_tinysight_is_light():
 
 def test_light_modules_load_nothing_heavy():
     code = "import tinysight.cli.app, tinysight.training.settings, tinysight.errors, tinysight.preprocessing.decode"
-    code += ", tinysight.data.loading, tinysight.classifier, tinysight.evaluation"
+    code += ", tinysight.data.loading, tinysight.classifier, tinysight.comparison"
     assert not modules_after(code) & HEAVY
 
 
 def test_help_loads_nothing_heavy():
     code = "from tinysight.cli.app import main"
-    for command in ((), ("train",), ("evaluate",), ("predict",), ("summary",), ("export",), ("serve",)):
+    commands = ("train", "evaluate", "compare", "report", "predict", "summary", "export", "serve")
+    for command in ((), *((name,) for name in commands)):
         code += f"\n    sys.argv = {['tinysight', *command, '--help']!r}"
         code += "\n    try: main()\n    except SystemExit as stop: assert not stop.code; print('HELPED')"
     assert not modules_after(code) & (HEAVY | SERVING | {"numpy", "PIL", "onnxruntime"})
@@ -56,6 +57,15 @@ def test_predict_runs_without_tensorflow(model_path, trained, tmp_path):
     loaded = run_cli("predict", model_path, tmp_path / "digit.png")
     assert "onnxruntime" in loaded
     assert not loaded & (HEAVY | SERVING)
+
+
+def test_evaluate_and_compare_run_without_tensorflow(model_path, class_folders):
+    for class_name, digit in (("dark", "0"), ("light", "1")):
+        (class_folders / class_name).rename(class_folders / digit)
+    for command in (("evaluate", model_path, class_folders), ("compare", model_path, model_path, class_folders)):
+        loaded = run_cli(*command)
+        assert "onnxruntime" in loaded
+        assert not loaded & (HEAVY | SERVING)
 
 
 def test_serve_runs_without_tensorflow(model_path):

@@ -18,9 +18,8 @@ def test_the_nearest_are_found_block_by_block(monkeypatch):
     for shape in ((6, 5), (2, 5, 3)):
         candidates, queries = images(100, shape), images(9, shape, seed=1)
         rows = np.arange(3, 100, 2)
-        np.testing.assert_array_equal(
-            nearest_images(queries, candidates, rows, 4), by_sorting(queries, candidates, rows, 4)
-        )
+        expected = by_sorting(queries, candidates, rows, 4)
+        np.testing.assert_array_equal(nearest_images(queries, candidates, rows, 4), expected)
 
 
 def test_an_image_is_nearest_to_itself_and_others_are_not_searched():

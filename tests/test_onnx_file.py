@@ -35,6 +35,7 @@ COMPLETE = replace(
     parity=Parity(9, 1e-7, 0),
     reject_below=0.25,
     test=MeasuredAccuracy(8, 0.75, (0.5, 0.875)),
+    temperature=1.25,
 )
 
 
@@ -138,6 +139,7 @@ def test_the_entries_are_those_that_the_design_lists():
         "parity": {"num_images": 9, "max_difference": 1e-7, "num_other_classes": 0},
         "reject_below": 0.25,
         "test": {"num_images": 8, "accuracy": 0.75, "accuracy_interval": [0.5, 0.875]},
+        "temperature": 1.25,
     }
 
 
@@ -227,6 +229,8 @@ def test_metadata_that_does_not_fit_is_refused(data, changes, message):
         ("test", '{"num_images": 9, "accuracy": 0.5, "accuracy_interval": ["nan", "nan"]}'),
         ("reject_below", "NaN"), ("reject_below", "-Infinity"), ("reject_below", "1e999"), ("reject_below", "1.5"),
         ("reject_below", "9" * 400), ("reject_below", "true"), ("reject_below", '"0.5"'), ("reject_below", "null"),
+        ("temperature", "0"), ("temperature", "-1.5"), ("temperature", "1e6"), ("temperature", "true"),
+        ("temperature", "NaN"),
     ],
 )  # fmt: skip
 def test_damaged_metadata_is_refused(layers, key, value):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .classifier import Classifier as Classifier, Prediction as Prediction
+    from .comparison import Comparison as Comparison, compare as compare
     from .data.dataset import ImageSet as ImageSet
     from .data.loading import load_images as load_images
     from .data.splits import split_images as split_images
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 # The same names by module; the imports above are for type checkers.
 _MODULES = {
     "classifier": ("Classifier", "Prediction"),
+    "comparison": ("Comparison", "compare"),
     "data.dataset": ("ImageSet",),
     "data.loading": ("load_images",),
     "data.splits": ("split_images",),

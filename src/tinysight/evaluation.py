@@ -149,17 +149,32 @@ def evaluate(
     """
     if not len(images):
         raise DataError(f"{images.name}: holds no images to evaluate on")
-    labels = _labels_for(classifier, images)
+    labels = labels_for(classifier, images)
     if probabilities is None:
-        probabilities = _probabilities(classifier, images.images)
-    # Confusion matrix, from which the figures of predicted classes follow
+        probabilities = probabilities_of(classifier, images.images)
+    notes = (*notes, *_notes(classifier, images, outside))
+    return _score(classifier, images, labels, probabilities, split, notes, outside)
+
+
+def _score(
+    classifier: Classifier,
+    images: ImageSet,
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    split: str,
+    notes: tuple[str, ...],
+    outside: ImageSet | None,
+) -> Evaluation:
+    # Answers: the confusion matrix has the figures of predicted classes
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     is_correct = predicted == labels
+    num_correct = int(is_correct.sum())
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
-    num_correct, present = int(np.trace(confusion)), confusion.any(axis=1)
-    recalls = (confusion.diagonal()[present], confusion.sum(axis=1)[present])
-    # Figures of probabilities, also before temperature scaling
+    balanced_accuracy, balanced_accuracy_interval = _balanced_accuracy(confusion)
+    if no_better := _no_better_than_one_class(classifier.class_names, confusion):
+        notes = (*notes, no_better)
+    # Probabilities, also before temperature scaling
     losses = log_losses(probabilities, labels)
     log_loss_unscaled, calibration_unscaled = _unscaled(classifier, probabilities, labels)
     return Evaluation(
@@ -169,8 +184,8 @@ def evaluate(
         num_correct=num_correct,
         accuracy=num_correct / len(labels),
         accuracy_interval=wilson_interval(num_correct, len(labels)),
-        balanced_accuracy=float((recalls[0] / recalls[1]).mean()),
-        balanced_accuracy_interval=mean_share_interval(*recalls),
+        balanced_accuracy=balanced_accuracy,
+        balanced_accuracy_interval=balanced_accuracy_interval,
         top_k=_top_k(probabilities, labels),
         log_loss=float(losses.mean()),
         log_loss_interval=_log_loss_interval(losses),
@@ -180,29 +195,40 @@ def evaluate(
         coverage=coverage_curve(confidence, is_correct),
         reject_below=classifier.reject_below,
         at_reject_below=coverage_at(confidence, is_correct, classifier.reject_below),
-        outside=_outside(classifier, confidence, outside) if outside is not None else None,
+        outside=None if outside is None else _outside(classifier, confidence, outside),
         class_names=classifier.class_names,
         class_scores=_class_scores(classifier.class_names, confusion),
         confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
         confusions=_confusions(classifier.class_names, confusion),
         mistakes=_mistakes(classifier, images, labels, probabilities),
-        notes=(*notes, *_notes(classifier.class_names, images.class_names, confusion)),
+        notes=notes,
     )
 
 
-def _notes(known: tuple[str, ...], present: tuple[str, ...], confusion: NDArray[np.int64]) -> list[str]:
-    """Return a note on classes without images, and one where the accuracy means nothing."""
-    absent = sorted(set(known) - set(present))
-    notes = [
-        f"no images of {', '.join(absent[:10])}" + (f" and {len(absent) - 10} more classes" if absent[10:] else "")
-    ]
-    return [*filter(None, (*(notes if absent else ()), _no_better_than_one_class(known, confusion)))]
+def _notes(classifier: Classifier, images: ImageSet, outside: ImageSet | None) -> list[str]:
+    """Return a note where the images lack classes, and one where images of no class have a class's name."""
+    notes = []
+    if absent := sorted(set(classifier.class_names) - set(images.class_names)):
+        more = f" and {len(absent) - 10} more classes" if len(absent) > 10 else ""
+        notes.append(f"no images of {', '.join(absent[:10])}{more}")
+    known = [name for name in classifier.class_names if outside is not None and name in outside.class_names]
+    if outside is not None and known:
+        names = ", ".join(known[:5])
+        notes.append(f"{outside.name} should hold other things, but has the classifier's classes {names}")
+    return notes
+
+
+def _balanced_accuracy(confusion: NDArray[np.int64]) -> tuple[float, tuple[float, float]]:
+    """Return the mean recall of the classes that have images, and its interval."""
+    present = confusion.any(axis=1)
+    hits, counts = confusion.diagonal()[present], confusion.sum(axis=1)[present]
+    return float((hits / counts).mean()), mean_share_interval(hits, counts)
 
 
 def _outside(classifier: Classifier, confidence: NDArray[np.float32], images: ImageSet) -> OutsideScore:
     if not len(images):
         raise DataError(f"{images.name}: holds no images to compare with")
-    others = _probabilities(classifier, images.images).max(axis=1)
+    others = probabilities_of(classifier, images.images).max(axis=1)
     return score_outside(images.name, confidence, others, classifier.reject_below)
 
 
@@ -258,7 +284,7 @@ def _no_better_than_one_class(class_names: tuple[str, ...], confusion: NDArray[n
     return f"no better than always answering {class_names[commonest]} ({100 * share:.2f} % of the images): {advice}"
 
 
-def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def probabilities_of(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the probabilities for images that may be a mapped file larger than memory."""
     probabilities = np.empty((len(images), len(classifier.class_names)), np.float32)
     for rows in row_slices(images):
@@ -267,7 +293,7 @@ def _probabilities(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray
     return probabilities
 
 
-def _labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
+def labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
     """Turn labels, which are positions in the set's class names, into positions in the classifier's."""
     position = {class_name: index for index, class_name in enumerate(classifier.class_names)}
     unknown = [class_name for class_name in images.class_names if class_name not in position]
@@ -312,6 +338,11 @@ def _mistakes(
     )
 
 
+def known_images(classifier: Classifier, images: ImageSet) -> NDArray[np.bool_]:
+    """Return which images trained a classifier or chose its best epoch, bool ``(num_images,)``, by their hashes."""
+    return np.isin(leading_bytes(images.hashes), classifier.metadata.training_hashes)
+
+
 def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, str, tuple[str, ...]]:
     """Choose from a set the images that a classifier was not trained on.
 
@@ -329,8 +360,7 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
     """
     has_test_images = bool(len(images.indices("test")))
     images = images.subset("test") if has_test_images else images
-    known = classifier.metadata.training_hashes
-    is_known = np.isin(leading_bytes(images.hashes), known)
+    is_known = known_images(classifier, images)
     unseen = images.rows(np.flatnonzero(~is_known))
     if not len(unseen):
         raise DataError(f"{images.name}: the classifier was trained on all of these images; they prove nothing")
@@ -340,5 +370,6 @@ def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, s
         return unseen, "test" if is_own_set else "unseen", (note,)
     if has_test_images:
         return unseen, "test", ()
-    unknown = "" if len(known) else ", and the classifier does not tell which images it was trained on"
+    tells = len(classifier.metadata.training_hashes)
+    unknown = "" if tells else ", and the classifier does not tell which images it was trained on"
     return unseen, "all", (f"the set has no test images of its own; all were used{unknown}",)

@@ -4,6 +4,7 @@ import io
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,13 @@ from PIL import Image
 from .attribution import attribute, overlay
 from .classifier import Classifier
 from .data.dataset import ImageSet
-from .evaluation import Mistake
+from .evaluation import Mistake, labels_for
 from .nearest_images import compared_rows, nearest_images
 
 MAX_MISTAKES, MAX_HITS = 48, 24  # that are shown
 NUM_NEAREST = 3  # training images beside each
 PICTURE_SIDE = 96  # pixels; larger images are made smaller, so that a report with many stays small
+VALUES_AT_A_TIME = 2**23  # pixel values that are explained at once, as float64: 64 MiB
 SIDE_OF_PIXELS = 40  # up to this side images are shown pixel by pixel, and stored without loss
 
 
@@ -88,8 +90,7 @@ def choose_pictures(
         training: A set, and the positions in it of the images that trained the classifier.
     """
     names = classifier.class_names
-    index_of = {name: index for index, name in enumerate(names)}
-    labels = np.array([index_of[name] for name in images.class_names], np.int64)[images.labels]
+    labels = labels_for(classifier, images)
     predicted = probabilities.argmax(axis=1)
     wrong = np.array([mistake.index for mistake in mistakes[:MAX_MISTAKES]], np.int64)
     right = np.flatnonzero(predicted == labels)
@@ -97,39 +98,45 @@ def choose_pictures(
     # A mistake is compared with the label, a hit with the second most probable class
     chosen = np.concatenate([wrong, right])
     others = np.concatenate([labels[wrong], np.argsort(-probabilities[right], axis=1, kind="stable")[:, 1]])
-    pixels = images.images[chosen]
-    contributions = attribute(classifier.layers, pixels, predicted[chosen], others).pixels
-    nearest, num_compared = _nearest(pixels, training)
-    explained = [
-        Explained(
-            Picture(_address(image), names[labels[row]]),
-            names[predicted[row]],
-            float(probabilities[row, predicted[row]]),
-            names[other],
-            float(probabilities[row, other]),
-            _address(overlay(image, contribution)),
-            images.sources[int(row)],
-            near,
-        )
-        for row, image, contribution, other, near in zip(chosen, pixels, contributions, others, nearest, strict=True)
-    ]
-    are_pixels = max(pixels.shape[1:3]) <= SIDE_OF_PIXELS
+    explained: list[Explained] = []
+    step = max(1, VALUES_AT_A_TIME // prod(images.images.shape[1:]))
+    for start in range(0, len(chosen), step):
+        rows, compared = chosen[start : start + step], others[start : start + step]
+        pixels = images.images[rows]
+        contributions = attribute(classifier.layers, pixels, predicted[rows], compared).pixels
+        overlays = [_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
+        nearest = _nearest(pixels, training)
+        explained += [
+            Explained(
+                Picture(_address(image), names[labels[row]]),
+                names[predicted[row]],
+                float(probabilities[row, predicted[row]]),
+                names[other],
+                float(probabilities[row, other]),
+                coloured,
+                images.sources[int(row)],
+                near,
+            )
+            for row, other, image, coloured, near in zip(rows, compared, pixels, overlays, nearest, strict=True)
+        ]
+    num_compared = len(compared_rows(training[1], images.images.shape[1:])) if training else 0
+    are_pixels = max(images.images.shape[1:3]) <= SIDE_OF_PIXELS
     return Gallery(tuple(explained[: len(wrong)]), tuple(explained[len(wrong) :]), num_compared, are_pixels)
 
 
 def _nearest(
     pixels: NDArray[np.uint8], training: tuple[ImageSet, NDArray[np.int64]] | None
-) -> tuple[list[tuple[Picture, ...]], int]:
-    """Return for each image the nearest training images, and how many were searched."""
-    if training is None or not len(training[1]):
-        return [()] * len(pixels), 0
+) -> list[tuple[Picture, ...]]:
+    """Return for each image the nearest training images."""
+    if training is None:
+        return [()] * len(pixels)
     images, rows = training
     rows = compared_rows(rows, images.images.shape[1:])
     names, labels = images.class_names, images.labels
     return [
         tuple(Picture(_address(images.images[row]), names[labels[row]]) for row in near)
         for near in nearest_images(pixels, images.images, rows, NUM_NEAREST)
-    ], len(rows)
+    ]
 
 
 def _address(pixels: NDArray[np.uint8]) -> str:

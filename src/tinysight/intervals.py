@@ -20,7 +20,8 @@ def wilson_interval(num_correct: float, num_images: float) -> tuple[float, float
     spread = Z_95 * sqrt(share * (1 - share) / num_images + Z_95**2 / (4 * num_images**2))
     middle = share + Z_95**2 / (2 * num_images)
     scale = 1 + Z_95**2 / num_images
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    low, high = max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    return min(low, share), max(high, share)  # rounding may shift a bound across a share of 0 or 1
 
 
 def mean_share_interval(num_correct: ArrayLike, num_images: ArrayLike) -> tuple[float, float]:

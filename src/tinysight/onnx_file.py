@@ -168,9 +168,9 @@ def _read_share(value: Any) -> float:
     return float(value)
 
 
-def _read_positive(value: Any) -> float:
-    if type(value) not in (int, float) or not value > 0:
-        raise ValueError("expected a number above 0")
+def _read_temperature(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < value < 1_000_000:
+        raise ValueError("expected a number above 0 and below a million")
     return float(value)
 
 
@@ -194,7 +194,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {  # of each entry's JSON
     "parity": partial(_read_object, Parity),
     "reject_below": _read_share,
     "test": partial(_read_object, MeasuredAccuracy),
-    "temperature": _read_positive,
+    "temperature": _read_temperature,
 }
 
 

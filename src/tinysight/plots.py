@@ -7,6 +7,7 @@ its fallback, so that a plot can stand alone. The same figures give the same tex
 import html
 import io
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,8 +34,10 @@ SERIES = (
 )  # fmt: skip
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (9, 3)), (0, (3, 1, 1, 1, 1, 1)))
 TEXT, LINES = "#1c2025", "#d8dce1"  # stand for the page's own colours of text and thin lines
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 MATRIX_COLOUR = (34, 134, 200)  # seen on light and on dark pages
 CLASS_NAME_LENGTH = 18  # characters of a class name at an axis; longer ones are cut
+LEGEND_LENGTH = 64  # characters of one row
 MAX_NAMED_ROWS = 60  # of a matrix; of more classes some are named
 
 
@@ -109,9 +112,8 @@ def plot_curves(
         else:
             axes.locator_params("x", integer=True)
         if marked:
-            axes.axvline(marked[0], color=TEXT, linewidth=0.8, linestyle=(0, (2, 2)))
-            _note(axes, marked[0], marked[1])
-        if len(curves) > 1:
+            axes.axvline(marked[0], color=TEXT, linewidth=0.8, linestyle=(0, (2, 2)), label=clean_text(marked[1]))
+        if len(curves) > 1 or marked:
             _legend(figure, axes)
         return _as_svg(figure, description)
 
@@ -140,7 +142,7 @@ def plot_reliability(
             ends = np.abs(np.array(intervals).T - np.array(accuracies))
             axes.errorbar(
                 probabilities, accuracies, ends, color=colour, linestyle=DASHES[place], linewidth=1.4,
-                marker="os"[place % 2], markersize=4, elinewidth=0.9, label=_clean(name),
+                marker="os"[place % 2], markersize=4, elinewidth=0.9, label=clean_text(name),
             )  # fmt: skip
         _label(figure, axes, "stated probability", "share that is right", is_share=True)
         axes.xaxis.set_major_formatter(_percent())
@@ -168,15 +170,18 @@ def plot_coverage(
         MissingExtraError: matplotlib is not installed.
     """
     with _figure(description) as (figure, axes):
-        axes.plot(coverage, error, color=SERIES[0][0], linewidth=1.6, drawstyle="steps-post")
+        axes.plot(coverage, error, color=SERIES[0][0], linewidth=1.6, marker="o" if len(coverage) == 1 else "")
         _label(figure, axes, "share of images answered", "mistakes among them", is_share=True)
         axes.xaxis.set_major_formatter(_percent())
         axes.set_ylim(bottom=0)
+        flawless = max((share for share, errors in zip(coverage, error, strict=True) if not errors), default=0.0)
+        seen = min(flawless if any(error) else 0.0, marked[0] if marked else 1.0)  # below that no image is wrong
+        axes.set_xlim(max(-0.01, np.floor(10 * seen - 0.5) / 10), 1.01)
         if marked:
             axes.plot(*marked[:2], color=SERIES[1][0], marker="o", markersize=6)
             is_right = marked[0] > sum(axes.get_xlim()) / 2
             axes.annotate(
-                _clean(marked[2]), marked[:2], (-8 if is_right else 8, 8), textcoords="offset points",
+                clean_text(marked[2]), marked[:2], (-8 if is_right else 8, 8), textcoords="offset points",
                 ha="right" if is_right else "left", color=TEXT, fontsize=9,
             )  # fmt: skip
         return _as_svg(figure, description)
@@ -226,16 +231,18 @@ def _draw_curve(axes: "Axes", curve: Curve, place: int) -> None:
     marker = "o" if curve.markers or len(curve.x) == 1 else ""
     axes.plot(
         curve.x, curve.y, color=colour, linestyle=dash, linewidth=1.6, marker=marker, markersize=4,
-        label=_clean(curve.name),
+        label=clean_text(curve.name),
     )  # fmt: skip
 
 
 def _label(figure: "Figure", axes: "Axes", x_label: str, y_label: str, is_share: bool) -> None:
     """Name the axes: the one below it, the other above the plot, where it is read without turning the head."""
-    axes.set_xlabel(_clean(x_label))
-    figure.text(0.012, 1 - 6 / (96 * figure.get_figheight()), _clean(y_label), va="top")
+    axes.set_xlabel(clean_text(x_label))
+    figure.text(0.012, 1 - 6 / (96 * figure.get_figheight()), clean_text(y_label), va="top")
     if is_share:
         axes.yaxis.set_major_formatter(_percent())
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.03 * (high - low)), min(high, 1 + 0.03 * (high - low)))
 
 
 def _percent() -> Any:
@@ -255,20 +262,11 @@ def _count_axis(axes: "Axes", counts: Sequence[float]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _note(axes: "Axes", x: float, text: str) -> None:
-    """Write a text beside a vertical line, on the side that has more room, at half the height: curves end elsewhere."""
-    is_right = x > sum(axes.get_xlim()) / 2
-    axes.annotate(
-        _clean(text), (x, 0.5), (-4 if is_right else 4, 0), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha="right" if is_right else "left", va="center", color=TEXT, fontsize=9,
-    )  # fmt: skip
-
-
 def _legend(figure: "Figure", axes: "Axes") -> None:
     """Put the legend above the axes, where it hides no line."""
     _, labels = axes.get_legend_handles_labels()
-    longest = max(map(len, labels))
-    columns = max(1, min(len(labels), 60 // (longest + 8)))
+    lengths = [len(label) + 8 for label in labels]  # with the piece of line before it, in characters
+    columns = len(labels) if sum(lengths) <= LEGEND_LENGTH else max(1, LEGEND_LENGTH // max(lengths))
     rows = -(-len(labels) // columns)
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.14, 1.0), ncols=columns, frameon=False, fontsize=9, handlelength=2.6,
@@ -281,29 +279,41 @@ def _legend(figure: "Figure", axes: "Axes") -> None:
     figure.subplots_adjust(bottom=bottom / (height + extra), top=top / (height + extra))
 
 
+def import_matplotlib() -> None:
+    """Import what plots are drawn with; nothing is logged, and the user's backend for windows does not matter.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    log = logging.getLogger("matplotlib")
+    level, backend = log.level, os.environ.pop("MPLBACKEND", None)
+    log.setLevel(logging.CRITICAL)  # it tells of caches that it builds
+    try:
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("drawing a plot", "train") from error
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
 @contextmanager
 def _figure(description: str, width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple["Figure", "Axes"]]:
     """Give an empty plot, with matplotlib's own defaults in place of the user's, and without its warnings."""
-    log = logging.getLogger("matplotlib")
-    before = log.level
-    log.setLevel(logging.CRITICAL)  # it tells of caches that it builds
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as that its font lacks a character, which the reader's need not
-            try:
-                import matplotlib
-                from matplotlib.figure import Figure
-            except ImportError as error:
-                raise MissingExtraError("drawing a plot", "train") from error
-            defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
-            with matplotlib.rc_context({**defaults, **_settings(description)}):
-                figure = Figure(figsize=(width / 96, height / 96), facecolor="none")
-                axes = figure.subplots()
-                axes.set_facecolor("none")
-                figure.subplots_adjust(0.125, 48 / height, 0.955, 1 - 52 / height)
-                yield figure, axes
-    finally:
-        log.setLevel(before)
+    import_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with warnings.catch_warnings(), matplotlib.rc_context({**defaults, **_settings(description)}):
+        warnings.simplefilter("ignore")  # such as that its font lacks a character, which the reader's need not
+        figure = Figure(figsize=(width / 96, height / 96), facecolor="none")
+        axes = figure.subplots()
+        axes.set_facecolor("none")
+        figure.subplots_adjust(0.125, 48 / height, 0.955, 1 - 52 / height)
+        yield figure, axes
 
 
 def _settings(description: str) -> dict[str, Any]:
@@ -333,7 +343,7 @@ def _as_svg(figure: "Figure", description: str) -> str:
     width, height = figure.get_size_inches() * 96
     start = (
         f'<svg class="plot" viewBox="0 0 {width * 0.75:g} {height * 0.75:g}" width="{width:g}" height="{height:g}" '
-        f'role="img" aria-label="{html.escape(_clean(description))}" stroke-linejoin="round" '
+        f'role="img" aria-label="{html.escape(clean_text(description))}" stroke-linejoin="round" '
         'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return start + text[text.index(">", text.index("<svg")) + 1 :].strip()
@@ -351,12 +361,12 @@ def _as_css(colour: str) -> str:
     return colour
 
 
-def _clean(text: str) -> str:
-    """Return a text that XML can hold: control characters and halves of surrogate pairs are written out."""
+def clean_text(text: str) -> str:
+    """Write out what no page should hold: control characters, also of the writing direction, and lone surrogates."""
     text = text.encode(errors="backslashreplace").decode()
-    return "".join(one if one >= " " and not "\x7f" <= one <= "\x9f" else f"\\x{ord(one):02x}" for one in text)
+    return UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _shortened(name: str) -> str:
-    name = _clean(name)
+    name = clean_text(name)
     return name if len(name) <= CLASS_NAME_LENGTH else name[: CLASS_NAME_LENGTH - 1] + "…"

@@ -19,13 +19,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from . import __version__
 from .data.dataset import SPLITS, ImageSet
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import write_whole
 from .onnx_file import MeasuredAccuracy
-from .report import render_report
+from .run_report import Run, report_of
 
 if TYPE_CHECKING:  # an import would load TensorFlow, which `check_output` does not need
     from .training.train import EpochResult, Training
@@ -69,7 +72,15 @@ def check_output(folder: str | Path, overwrite: bool = False) -> None:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another with --out") from None
 
 
-def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, overwrite: bool = False) -> None:
+def save_run(
+    training: "Training",
+    evaluation: Evaluation,
+    folder: str | Path,
+    overwrite: bool = False,
+    verdict: str = "",
+    has_report: bool = True,
+    probabilities: NDArray[np.float32] | None = None,
+) -> None:
     """Write a run's folder.
 
     The files are written to a temporary folder in it, and moved to their places when all of them are complete.
@@ -79,8 +90,13 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
         evaluation: The result of `evaluate` on its test images.
         folder: The run's folder; it is created with the folders above it.
         overwrite: Whether a run in it may be replaced.
+        verdict: Whether the network overfits, in a sentence; for the report and ``settings.json``.
+        has_report: Whether ``report.html`` is written.
+        probabilities: The classifier's probabilities of the test images, float32 ``(num_images, num_classes)``, where
+            they are known already.
 
     Raises:
+        MissingExtraError: Jinja2 or matplotlib is not installed.
         OutputError: The folder holds something already, or cannot be written.
     """
     folder = Path(folder)
@@ -94,9 +110,14 @@ def save_run(training: "Training", evaluation: Evaluation, folder: str | Path, o
                 shutil.rmtree(unfinished)
         # Write all files, then move them to their places
         with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as temporary:
-            _write_files(training, evaluation, Path(temporary))
+            _write_files(training, evaluation, Path(temporary), verdict)
+            if has_report:
+                _write_report(training, evaluation, Path(temporary), verdict, probabilities)
             for name in FILES:
-                (Path(temporary) / name).replace(folder / name)
+                if (Path(temporary) / name).exists():
+                    (Path(temporary) / name).replace(folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
     except BaseException as error:
         # Leave no folder that was not there before
         with contextlib.suppress(OSError):  # a folder that is not empty stays
@@ -112,8 +133,8 @@ def _unfinished_folders(folder: Path) -> list[Path]:
     return [path for path in folder.glob(f"{TEMPORARY_PREFIX}*") if path.is_dir() and not path.is_symlink()]
 
 
-def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> None:
-    """Write all `FILES` to a folder."""
+def _write_files(training: "Training", evaluation: Evaluation, folder: Path, verdict: str) -> None:
+    """Write all `FILES` but the report to a folder."""
     # The classifier, and the same network for Keras
     test = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy, evaluation.accuracy_interval)
     training.classifier.with_metadata(test=test).save(folder / "model.onnx")
@@ -122,24 +143,36 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path) -> 
 
     # What was done, and how well it went
     _write_splits(training.images, folder / "splits.csv")
-    test_images = training.images.subset("test")
     texts = {
-        "settings.json": json.dumps(describe_training(training), indent=2),
+        "settings.json": json.dumps(describe_training(training, verdict), indent=2),
         "history.csv": _history_as_csv(training.history),
         "evaluation.json": json.dumps(evaluation.to_dict(), indent=2),
-        "report.html": render_report(evaluation, test_images, training.history, _facts(training)),
     }
     for name, text in texts.items():
         write_whole(folder / name, text.encode(errors="backslashreplace"))  # file names need not be Unicode
 
 
-def describe_training(training: "Training") -> dict[str, Any]:
-    """Return what is needed to repeat a training, for JSON: its settings, data, versions and machine."""
+def _write_report(
+    training: "Training",
+    evaluation: Evaluation,
+    folder: Path,
+    verdict: str,
+    probabilities: NDArray[np.float32] | None,
+) -> None:
+    described = describe_training(training, verdict)
+    run = Run(training.classifier, described, training.history, evaluation, verdict)
+    text = report_of(run, training.images, probabilities)
+    write_whole(folder / "report.html", text.encode(errors="backslashreplace"))
+
+
+def describe_training(training: "Training", verdict: str = "") -> dict[str, Any]:
+    """Return what is needed to repeat a training, for JSON, and its verdict."""
     packages = ("tinysight", "tensorflow", "keras", "numpy", "onnxruntime", "pillow")
     return {
         "settings": asdict(training.settings),
         "best_epoch": training.best_epoch,
         "was_stopped": training.was_stopped,
+        "verdict": verdict,
         "data": {
             "name": training.images.name,
             "sha256": training.images.data_hash,
@@ -194,17 +227,3 @@ def _history_as_csv(history: "list[EpochResult]") -> str:
     writer.writerow(columns)
     writer.writerows([getattr(epoch, column) for column in columns] for epoch in history)
     return buffer.getvalue()
-
-
-def _facts(training: "Training") -> dict[str, str]:
-    """Return the lines at the report's top, by name."""
-    settings, parity = training.settings, training.classifier.metadata.parity
-    epochs = f"{len(training.history)} epochs, the best was epoch {training.best_epoch}"
-    return {
-        "network": f"{settings.api}, hidden {'–'.join(map(str, settings.hidden))}, dropout {settings.dropout:g}",
-        "trained": f"recipe {settings.recipe}, batch size {settings.batch_size}, {epochs}, seed {settings.seed}",
-        "images": ", ".join(f"{len(training.images.indices(s)):,} {s}" for s in ("train", "validation", "test")),
-        "framing": training.classifier.framing.method,
-        "ONNX and Keras": f"differ by at most {parity.max_difference:.1e} in a probability" if parity else "",
-        "data": f"{training.images.name}, SHA-256 {training.images.data_hash[:16]}…",
-    }

@@ -207,22 +207,6 @@ def test_an_unwritable_place_is_refused_before_training(tinysight, tmp_path, out
     assert "epoch" not in printed
 
 
-def test_evaluate_prints_json_and_nothing_else(tinysight, model_path):
-    status, printed, _ = tinysight("evaluate", model_path, "digits", "--json")
-    assert status == 0
-    evaluation = json.loads(printed)
-    assert evaluation["num_images"] == 359
-    assert evaluation["accuracy_interval"][0] < evaluation["accuracy"] < evaluation["accuracy_interval"][1]
-
-
-def test_evaluate_shows_classes_and_confusions(tinysight, model_path):
-    status, printed, _ = tinysight("evaluate", model_path, "digits")
-    assert status == 0
-    for word in ("95 % interval", "precision", "recall", "F1", "predicted class"):
-        assert word in printed
-    assert max(map(len, printed.splitlines())) < 120
-
-
 def test_evaluate_refuses_classes_that_the_classifier_does_not_know(tinysight, model_path, class_folders):
     status, _, error = tinysight("evaluate", model_path, class_folders)
     assert status == 1

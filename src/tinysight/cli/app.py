@@ -14,9 +14,12 @@ import typer
 from .. import __version__
 from ..errors import SettingsError, TinysightError
 from . import console
+from .compare import compare
+from .evaluate import evaluate
 from .export import export
 from .options import DONE, FAILED, INTERRUPTED, WRONG_USAGE
-from .predict import evaluate, predict
+from .predict import predict
+from .report import report
 from .serve import serve
 from .study import study
 from .train import summary, train
@@ -94,5 +97,5 @@ def options(
     """Train a small image classifier on your CPU, measure it, and ship it as one file."""
 
 
-for command in (train, evaluate, predict, export, serve, study, summary):
+for command in (train, evaluate, compare, report, study, predict, export, serve, summary):
     app.command()(command)

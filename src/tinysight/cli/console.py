@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..preprocessing.framing import Framed
     from ..training.train import EpochResult, Training
 
-MAX_CLASSES_IN_MATRIX = 20  # a wider matrix does not fit a terminal; the report shows up to 40 classes
 PREDICTION_FORMATS = ("table", "json", "csv")
 DOUBTFUL = "doubtful"  # marks what is probably of no class
 FRAMING_LINES = {
@@ -73,6 +72,12 @@ def print_error(message: str) -> None:
 def percent(share: float | None, digits: int = 2) -> str:
     """Write a share as a percentage."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """Write the bounds of a share's 95 % interval."""
+    low, high = map(percent, bounds)
+    return f"95 % interval {low} to {high}"
 
 
 @contextmanager
@@ -159,11 +164,10 @@ class EpochLines:
 
 def show_accuracy(evaluation: "Evaluation") -> None:
     """Print the accuracy with its interval."""
-    low, high = (percent(bound) for bound in evaluation.accuracy_interval)
     figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
     print_line(
         f"{figure} {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
-        f"{evaluation.num_images:,} images (95 % interval {low} to {high})",
+        f"{evaluation.num_images:,} images ({interval(evaluation.accuracy_interval)})",
         "bold",
     )
     for note in evaluation.notes:
@@ -179,18 +183,20 @@ def show_training(training: "Training") -> None:
         print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")
 
 
-def show_files(folder: Path) -> None:
+def show_files(folder: Path, has_report: bool) -> None:
     """List the files that a training has written."""
     print_line(f"\nwrote {folder}/")
     what = {
         "model.onnx": "the classifier",
         "model.keras": "the same network as a Keras model",
-        "report.html": "accuracy, plots, mistakes",
+        "report.html": "the report: figures, plots, mistakes",
         "evaluation.json": "the same figures as JSON",
         "history.csv": "scores of each epoch",
         "splits.csv": "the split of each image",
         "settings.json": "every setting, to repeat the training",
     }
+    if not has_report:
+        del what["report.html"]
     for name, description in what.items():
         print_line(f"  {folder / name}  ({description})")
 
@@ -200,28 +206,6 @@ def show_next(*commands: str) -> None:
     print_line("\nnext:")
     for command in commands:
         print_line(f"  {command}", "bold")
-
-
-def show_evaluation(evaluation: "Evaluation") -> None:
-    """Print accuracy, the table of classes, and the confusion matrix."""
-    show_accuracy(evaluation)
-    table = Table("class", box=None, pad_edge=False, header_style="dim")
-    for column in ("images", "precision", "recall", "F1"):
-        table.add_column(column, justify="right")
-    for row in evaluation.class_scores:
-        table.add_row(
-            Text(row.class_name), f"{row.num_images:,}", percent(row.precision), percent(row.recall), percent(row.f1)
-        )
-    print_line("")
-    print_table(table)
-    if len(evaluation.class_names) <= MAX_CLASSES_IN_MATRIX:
-        print_line("\nrows: true class, columns: predicted class", "dim")
-        matrix = Table("", box=None, pad_edge=False, header_style="dim")
-        for class_name in evaluation.class_names:
-            matrix.add_column(Text(class_name), justify="right")
-        for class_name, counts in zip(evaluation.class_names, evaluation.confusion_matrix, strict=True):
-            matrix.add_row(Text(class_name), *(str(count) if count else "·" for count in counts))
-        print_table(matrix)
 
 
 class PredictionLines(NamedTuple):
@@ -341,6 +325,5 @@ def _csv_line(values: Sequence[str | float]) -> str:
 
 def print_table(table: Table) -> None:
     """Print a table; in a pipe, lines are not wrapped at 80 columns."""
-    if not out.is_terminal:
-        out.width = 10_000  # the argument `width` of print() cannot make it wider
-    out.print(table, soft_wrap=False)
+    console = out if out.is_terminal else Console(width=10_000, highlight=False)
+    console.print(table, soft_wrap=False)

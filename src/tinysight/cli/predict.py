@@ -1,6 +1,5 @@
-"""The commands `tinysight predict` and `tinysight evaluate`."""
+"""The command `tinysight predict`."""
 
-import json
 import os
 from contextlib import closing
 from functools import partial
@@ -10,7 +9,7 @@ import typer
 
 from ..errors import SettingsError, check_choice
 from . import console
-from .options import DONE, DONE_IN_PART, FAILED, ClassifierArgument, DataArgument
+from .options import DONE, DONE_IN_PART, FAILED
 
 
 def predict(
@@ -71,31 +70,3 @@ def predict(
     if failed:
         return DONE_IN_PART if done else FAILED
     return DONE
-
-
-def evaluate(
-    classifier: ClassifierArgument,
-    data: DataArgument,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the whole evaluation as JSON instead of tables.")
-    ] = False,
-) -> int:
-    """Evaluate a classifier on images that it was not trained on.
-
-    The test images of DATA are used, or all its images if it has no test images.
-    Images that the classifier was trained on are left out.
-    """
-    from ..classifier import Classifier
-    from ..data.loading import load_images
-    from ..evaluation import evaluate as score, unseen_images
-
-    loaded = Classifier.load(classifier)
-    with console.progress_bar() as progress:
-        images = load_images(data, like=loaded.framing, progress=progress)
-    console.show_left_out(images)
-    evaluation = score(loaded, *unseen_images(loaded, images))
-    if as_json:
-        print(json.dumps(evaluation.to_dict(), indent=2))  # noqa: T201
-    else:
-        console.show_evaluation(evaluation)
-    return DONE_IN_PART if images.unreadable else DONE

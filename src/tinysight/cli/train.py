@@ -53,6 +53,9 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of an earlier training.", rich_help_panel="Output")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html.", rich_help_panel="Output")
+    ] = True,
     **settings: Any,
 ) -> int:
     """Train a classifier on labelled images.
@@ -68,14 +71,20 @@ def train(
 
     folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
     check_output(folder, overwrite)
+    if report:
+        from ..report import check_installed
+
+        check_installed()
     from ..data.loading import load_images
 
     with console.progress_bar() as progress:
         images = load_images(data, framing, size, progress=progress)
-    return _train_and_save(images, chosen, folder, overwrite)
+    return _train_and_save(images, chosen, folder, overwrite, report)
 
 
-def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool) -> int:
+def _train_and_save(
+    images: "ImageSet", settings: TrainingSettings, folder: Path, overwrite: bool, has_report: bool
+) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
@@ -87,25 +96,32 @@ def _train_and_save(images: "ImageSet", settings: TrainingSettings, folder: Path
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
             from ..training.train import train as train_classifier
+        if has_report:
+            from ..report import import_in_background
+
+            import_in_background()
         with _stop_on_interrupt() as should_stop:
             training = train_classifier(images, settings, on_epoch=console.EpochLines(), should_stop=should_stop)
-    from ..evaluation import evaluate as score
+    from ..evaluation import evaluate as score, probabilities_of
     from ..overfitting import run_verdict
     from ..run_folder import save_run
 
     # Evaluate on the test images, and save
-    evaluation = score(training.classifier, training.images.subset("test"))
-    save_run(training, evaluation, folder, overwrite)
-    # Report
-    console.show_training(training)
-    console.show_accuracy(evaluation)
+    test_images = training.images.subset("test")
+    probabilities = probabilities_of(training.classifier, test_images.images)
+    evaluation = score(training.classifier, test_images, probabilities=probabilities)
     num_train, num_validation = (len(training.images.indices(split)) for split in ("train", "validation"))
     verdict = run_verdict(
         training.history, training.best_epoch, num_train, num_validation, training.settings,
         _share_of_commonest_class(training.images),
     )  # fmt: skip
-    console.print_line("; ".join(filter(None, (verdict.sentence, verdict.advice))))
-    console.show_files(folder)
+    in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
+    save_run(training, evaluation, folder, overwrite, in_words, has_report, probabilities)
+    # Report
+    console.show_training(training)
+    console.show_accuracy(evaluation)
+    console.print_line(in_words)
+    console.show_files(folder, has_report)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
         f"{program} evaluate {model} {shlex.quote(images.name)}",

@@ -115,9 +115,14 @@ export function belowSparseInk(grid) {
 
 // Fits surfaces of 1, 3 and 6 terms below light and dark pixels at once, that are a step apart.
 export function belowDenseInk(grid) {
-  const starts = [split(grid, new Float64Array(1)), split(grid, fit(grid, 3))];
+  const [flat, sloping] = [split(grid, new Float64Array(1)), split(grid, fit(grid, 3))];
+  const starts = areEqual(flat.isLight, sloping.isLight) ? [flat] : [flat, sloping];
   const numTerms = Math.min(grid.rows, grid.columns) >= MIN_SURFACE_SIDE ? [3, 6] : [3];
-  return [starts[0], ...numTerms.flatMap((terms) => starts.map(({ isLight }) => fitBelow(grid, isLight, terms)))];
+  return [flat, ...numTerms.flatMap((terms) => starts.map(({ isLight }) => fitBelow(grid, isLight, terms)))];
+}
+
+function areEqual(grid, other) {
+  return grid.values.every((value, i) => value === other.values[i]);
 }
 
 // Fits a surface below light and dark pixels, splits them anew, and so on until nothing changes.
@@ -125,8 +130,7 @@ export function fitBelow(grid, isLight, numTerms) {
   let [found, before] = [null, isLight];
   for (let splits = 0; splits < MAX_SPLITS; splits++) {
     found = split(grid, fit(grid, numTerms, null, before));
-    const { values } = before;
-    if (found.isLight.values.every((one, i) => one === values[i])) break;
+    if (areEqual(found.isLight, before)) break;
     before = found.isLight;
   }
   return found;

@@ -42,15 +42,16 @@ def without_frame(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Args:
         grey: uint8 ``(rows, columns)``.
     """
-    shorter_side = min(grey.shape)
+    shorter_side, edge = min(grey.shape), _edge(grey)
     for thickness in range(1, 1 + max(1, round(FRAME * shorter_side))):
         if shorter_side < 2 * thickness + MIN_FRAMED_SIDE:
             break
-        outer, inside = _edge(_cropped(grey, thickness - 1)), _cropped(grey, thickness)
-        level = np.median(outer)
-        if np.abs(outer - level).max() > FRAME_SPREAD:
+        level = np.median(edge)
+        if np.abs(edge - level).max() > FRAME_SPREAD:
             break
-        if (np.abs(_edge(inside) - level) > FRAME_CONTRAST).mean() > ENCLOSED:
+        inside = _cropped(grey, thickness)
+        edge = _edge(inside)
+        if (np.abs(edge - level) > FRAME_CONTRAST).mean() > ENCLOSED:
             return inside
     return grey
 
@@ -154,12 +155,13 @@ def _below_dense_ink(values: NDArray[np.float64]) -> list[Split]:
     """Fit surfaces of 1, 3 and 6 terms below light and dark pixels at once, that are a step apart.
 
     Each fit alternates with splitting the pixels anew. It starts from a split of the picture, and from one of what a
-    plane leaves of it.
+    plane leaves of it, if that is another.
     """
     flat, sloping = _split(values, np.zeros(1)), _split(values, _fit(values, 3))
+    starts = [flat] if (flat.is_light == sloping.is_light).all() else [flat, sloping]
     splits = [flat]
     for num_terms in (3, 6) if min(values.shape) >= MIN_SURFACE_SIDE else (3,):
-        splits += [_fit_below(values, start.is_light, num_terms) for start in (flat, sloping)]
+        splits += [_fit_below(values, start.is_light, num_terms) for start in starts]
     return splits
 
 

@@ -43,8 +43,12 @@ def fit_temperature(probabilities: NDArray[np.float32], labels: NDArray[np.int64
 
 
 def apply_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities ``(num_images, num_classes)`` that the logits give when divided by a temperature."""
-    powers = np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY) ** (1 / temperature)
+    """Return the probabilities ``(num_images, num_classes)`` that the logits give when divided by a temperature.
+
+    Divided by its reciprocal, calibrated probabilities become again what they were before.
+    """
+    logits = np.log(np.maximum(probabilities.astype(np.float64), MIN_PROBABILITY)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     calibrated: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
     return calibrated
 
