@@ -1,5 +1,6 @@
 """The rules on planted cases: what they must say is known."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +138,22 @@ def test_without_overfitting_the_verdict_is_about_the_fit():
     found = verdict(fitting, same)
     assert found.kind == "fits"
     assert "does not help" in found.sentence
+
+
+def test_a_network_that_underfits_anyway_is_not_blamed_on_the_remedy():
+    found = verdict(planted(0.70, 0.69), planted(0.698, 0.69, seed=1))
+    assert found.kind == "underfits"
+    assert found.sentence.startswith("underfits: 70")
+
+
+def test_a_remedy_that_narrows_both_gaps_without_a_higher_accuracy_does_not_help():
+    plain = planted(0.999, 0.97, losses=(0.01, 0.20, 0.12))
+    treated = planted(0.980, 0.97, losses=(0.02, 0.12, 0.11), seed=1)
+    found = verdict(plain, treated)
+    assert found.kind == "overfits and dropout does not help"
+    assert re.search(
+        r"although it narrows the gap in accuracy \(to 1.\d+ points\) and in loss \(from 0.1", found.sentence
+    )
 
 
 def test_too_few_images_are_too_few_for_any_remedy():

@@ -1,5 +1,7 @@
 import logging
+import os
 import re
+import subprocess
 import sys
 from xml.etree import ElementTree
 
@@ -131,7 +133,17 @@ def test_the_users_own_settings_of_matplotlib_change_nothing_and_stay(plots):
     assert logging.getLogger("matplotlib").level == before
 
 
+@pytest.mark.slow
+def test_matplotlib_is_imported_silently_whatever_backend_is_chosen(tmp_path):
+    (tmp_path / "file").write_text("")  # below it, matplotlib cannot make the folder for its cache
+    environment = {**os.environ, "MPLBACKEND": "nonsense", "MPLCONFIGDIR": str(tmp_path / "file" / "below")}
+    code = "import logging, os; from tinysight.plots import import_matplotlib; import_matplotlib(); "
+    code += "print(os.environ['MPLBACKEND'], logging.getLogger('matplotlib').level)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert (found.stdout, found.stderr) == ("nonsense 0\n", "")
+
+
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"tinysight\[train\]"):
         plot_curves(curves(), "epoch", "loss", "d")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .prediction import predict_files as predict_files
     from .preprocessing.framing import Framing as Framing
     from .run_folder import save_run as save_run
+    from .study.results import StudyResult as StudyResult
+    from .study.run import run_study as run_study
+    from .study.settings import StudySettings as StudySettings
     from .training.networks import functional as functional, sequential as sequential
     from .training.progress import EpochResult as EpochResult
     from .training.settings import ResolvedSettings as ResolvedSettings, TrainingSettings as TrainingSettings
@@ -60,6 +63,9 @@ _MODULES = {
     "prediction": ("predict_files",),
     "preprocessing.framing": ("Framing",),
     "run_folder": ("save_run",),
+    "study.results": ("StudyResult",),
+    "study.run": ("run_study",),
+    "study.settings": ("StudySettings",),
     "training.networks": ("functional", "sequential"),
     "training.settings": ("ResolvedSettings", "TrainingSettings"),
     "training.progress": ("EpochResult",),

@@ -251,7 +251,7 @@ def judge_remedy(
         return Verdict(plain.kind, describe_fit(plain))
     effect = comparison.test_accuracy
     changed = f"test accuracy changes by {effect.points(signed=True)}"
-    if treated.kind == UNDERFITS or is_too_strong(comparison):
+    if (treated.kind == UNDERFITS and plain.kind != UNDERFITS) or is_too_strong(comparison):
         figure = f"with {name} only {100 * treated.train_accuracy.mean:.2f} % of the training images are right"
         before = f", {100 * plain.train_accuracy.mean:.2f} % without"
         return Verdict(UNDERFITS, f"underfits: {figure}{before}; {changed}")
@@ -269,7 +269,15 @@ def judge_remedy(
     if comparison.loss_gap.high < 0 and not comparison.accuracy_gap.high < 0:
         narrows = f"{name} narrows the gap in loss ({before_after}) but not in accuracy"
         return Verdict(LOSS_ONLY, f"{describe_fit(plain)}; {narrows}; {helps}")
-    narrows = f", although it narrows the gap in loss ({before_after})" if comparison.loss_gap.high < 0 else ""
+    narrowed = [
+        text
+        for difference, text in (
+            (comparison.accuracy_gap, f"in accuracy (to {100 * treated.gap.mean:.2f} points)"),
+            (comparison.loss_gap, f"in loss ({before_after})"),
+        )
+        if difference.high < 0
+    ]
+    narrows = f", although it narrows the gap {' and '.join(narrowed)}" if narrowed else ""
     return Verdict(f"overfits and {remedy} does not help", f"{describe_fit(plain)}; {helps}{narrows}")
 
 
@@ -353,7 +361,7 @@ def run_verdict(
         needed = images_needed(validation.mean, gap.mean, num_train + num_validation, num_validation)
         unit = "image is" if num_validation == 1 else "images are"
         why = f"{num_validation:,} validation {unit} too few to tell whether it overfits: the gap is {gap.points(1)}"
-        return Verdict(kind, why, f"collect more images: about {needed:,}")
+        return Verdict(kind, why, f"collect about {needed:,} images")
     if kind == MEMORISED:
         why = f"it has memorised: {shares} are right, no more than always naming the commonest class"
         return Verdict(kind, why, "check the labels: the images may not tell them")
@@ -367,13 +375,13 @@ def _advice(kind: str, settings: _Settings, num_epochs: int) -> tuple[str, tuple
     """
     if kind == UNDERFITS:
         if settings.dropout >= 0.3:
-            return "less dropout", (("dropout", round(settings.dropout / 2, 2)),)
+            return "try less dropout", (("dropout", round(settings.dropout / 2, 2)),)
         was_stopped = num_epochs < settings.epochs
-        return "more epochs", () if was_stopped else (("epochs", 3 * settings.epochs),)
+        return "try more epochs", () if was_stopped else (("epochs", 3 * settings.epochs),)
     if kind == OVERFITS:
         if settings.recipe in ("fast", "tutorial"):
-            return "the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))
+            return "try the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))
         if settings.dropout < 0.3:
-            return "more dropout", (("dropout", 0.3),)
-        return "more images", ()
+            return "try more dropout", (("dropout", 0.3),)
+        return "more images help most", ()
     return "", ()

@@ -7,6 +7,7 @@ its fallback, so that a plot can stand alone. The same figures give the same tex
 import html
 import io
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -278,29 +279,41 @@ def _legend(figure: "Figure", axes: "Axes") -> None:
     figure.subplots_adjust(bottom=bottom / (height + extra), top=top / (height + extra))
 
 
+def import_matplotlib() -> None:
+    """Import what plots are drawn with; nothing is logged, and the user's backend for windows does not matter.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    log = logging.getLogger("matplotlib")
+    level, backend = log.level, os.environ.pop("MPLBACKEND", None)
+    log.setLevel(logging.CRITICAL)  # it tells of caches that it builds
+    try:
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("drawing a plot", "train") from error
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
 @contextmanager
 def _figure(description: str, width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple["Figure", "Axes"]]:
     """Give an empty plot, with matplotlib's own defaults in place of the user's, and without its warnings."""
-    log = logging.getLogger("matplotlib")
-    before = log.level
-    log.setLevel(logging.CRITICAL)  # it tells of caches that it builds
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as that its font lacks a character, which the reader's need not
-            try:
-                import matplotlib
-                from matplotlib.figure import Figure
-            except ImportError as error:
-                raise MissingExtraError("drawing a plot", "train") from error
-            defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
-            with matplotlib.rc_context({**defaults, **_settings(description)}):
-                figure = Figure(figsize=(width / 96, height / 96), facecolor="none")
-                axes = figure.subplots()
-                axes.set_facecolor("none")
-                figure.subplots_adjust(0.125, 48 / height, 0.955, 1 - 52 / height)
-                yield figure, axes
-    finally:
-        log.setLevel(before)
+    import_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with warnings.catch_warnings(), matplotlib.rc_context({**defaults, **_settings(description)}):
+        warnings.simplefilter("ignore")  # such as that its font lacks a character, which the reader's need not
+        figure = Figure(figsize=(width / 96, height / 96), facecolor="none")
+        axes = figure.subplots()
+        axes.set_facecolor("none")
+        figure.subplots_adjust(0.125, 48 / height, 0.955, 1 - 52 / height)
+        yield figure, axes
 
 
 def _settings(description: str) -> dict[str, Any]:

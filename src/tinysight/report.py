@@ -14,7 +14,16 @@ from .errors import MissingExtraError
 from .evaluation import ClassScore, Evaluation
 from .gallery import Gallery
 from .intervals import wilson_interval
-from .plots import STYLE, Curve, clean_text, plot_coverage, plot_curves, plot_matrix, plot_reliability
+from .plots import (
+    STYLE,
+    Curve,
+    clean_text,
+    import_matplotlib,
+    plot_coverage,
+    plot_curves,
+    plot_matrix,
+    plot_reliability,
+)
 
 if TYPE_CHECKING:  # an import would load TensorFlow
     from .training.progress import EpochResult
@@ -106,9 +115,9 @@ def import_in_background() -> None:
     """
 
     def load() -> None:
-        with contextlib.suppress(ImportError):  # whoever needs it gets the error
-            for name in ("jinja2", "matplotlib.figure", "matplotlib.backends.backend_svg"):
-                import_module(name)
+        with contextlib.suppress(ImportError, MissingExtraError):  # whoever needs it gets the error
+            import_matplotlib()
+            import_module("jinja2")
 
     threading.Thread(target=load, name="imports for the report", daemon=True).start()
 

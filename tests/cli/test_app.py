@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -47,7 +48,45 @@ def test_train_writes_a_run_and_says_what_next(tinysight, tmp_path):
     status, evaluated, _ = tinysight("evaluate", out / "model.onnx", "digits")
     assert status == 0
     figures = [line for line in printed.splitlines() if line.startswith("test accuracy")]
+    assert any(
+        re.match(r"it (overfits|fits|underfits): |\d+ validation images are too few", line)
+        for line in printed.splitlines()
+    )
     assert figures[0] in evaluated.splitlines()
+
+
+@pytest.mark.slow
+def test_the_verdict_gives_a_command_that_works(tinysight, tmp_path):
+    chosen = ("--recipe", "fast", "--hidden", "64", "--epochs", "12", "--validation", "0.8", "--seed", "3")
+    status, printed, error = tinysight("train", "digits", "--out", tmp_path / "run", *chosen)
+    assert status == 0, error
+    assert re.search(r"^it overfits: [\d.]+ % .*; try the recipe accurate", printed, re.MULTILINE)
+    advice = printed.splitlines()[-1].split()
+    place = advice.index("train")
+    expected = "train digits --framing ink --recipe accurate --seed 3 --validation 0.8 --hidden 64 --out"
+    assert advice[place:] == [*expected.split(), str(tmp_path / "run-2")]
+    status, _, error = tinysight(*advice[place:], "--epochs", "2")
+    assert status == 0, error
+    assert (tmp_path / "run-2" / "model.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--dropout", "2"), "dropout is 2.0"),
+        (("--dropout", "some"), "as in 0,0.5"),
+        (("--seeds", "1"), "seeds is 1"),
+        (("--train-sizes", "99999"), "at most 1,"),
+        (("--train-sizes", "5"), "leaves no image"),
+        (("--augment", "mirrors"), "augment is 'mirrors'"),
+        (("--image-size", "28"), "as in 28x28"),
+    ],
+)
+def test_a_study_of_nonsense_is_refused_in_a_line(tinysight, tmp_path, options, words):
+    status, _, error = tinysight("study", "digits", "--out", tmp_path / "study", *options)
+    assert status == 2
+    assert_one_line(error, words)
+    assert not (tmp_path / "study" / "study.json").exists()
 
 
 def test_train_refuses_to_replace_a_run(tinysight, run_folder):

@@ -4,7 +4,16 @@ from typing import Any
 import pytest
 import typer
 
-from tinysight.cli.options import PANELS, DataArgument, parse_hidden, with_settings
+from tinysight.cli.options import (
+    PANELS,
+    DataArgument,
+    parse_hidden,
+    parse_rates,
+    parse_train_sizes,
+    setting_arguments,
+    with_settings,
+)
+from tinysight.errors import SettingsError
 from tinysight.training.settings import TrainingSettings
 
 SETTINGS = fields(TrainingSettings)
@@ -61,10 +70,32 @@ def test_every_setting_is_explained_in_a_sentence_below_a_heading(setting):
     assert f"    {setting.name}: {setting.metadata['help']}" in TrainingSettings.__doc__
 
 
-def test_help_lists_the_common_options_first(tinysight):
-    status, printed, _ = tinysight("train", "--help")
+@pytest.mark.parametrize(("command", "panels"), [("train", PANELS[1:]), ("study", PANELS)])
+def test_help_lists_the_common_options_first(tinysight, command, panels):
+    status, printed, _ = tinysight(command, "--help")
     assert status == 0
-    places = [printed.index(f"─ {panel} ─") for panel in PANELS]
+    places = [printed.index(f"─ {panel} ─") for panel in panels]
     assert places == sorted(places)
     for setting in SETTINGS:
-        assert f"--{setting.name.replace('_', '-')[:9]}" in printed  # a narrow terminal cuts long ones
+        if command == "train" or setting.name != "patience":
+            assert f"--{setting.name.replace('_', '-')[:9]}" in printed  # a narrow terminal cuts long ones
+
+
+def test_the_options_of_settings_give_the_same_settings():
+    chosen = TrainingSettings(recipe="fast", dropout=0.3, hidden=(64, 32), batch_norm=False, flip=True, seed=3)
+    given = parsed(*" ".join(setting_arguments(chosen)).split())
+    assert TrainingSettings(**{**given, "hidden": parse_hidden(given["hidden"])}) == chosen
+    assert setting_arguments(TrainingSettings()) == []
+
+
+@pytest.mark.parametrize("text", ["0,half", "", "0;0.5"])
+def test_dropout_rates_are_numbers_with_commas(text):
+    with pytest.raises(SettingsError, match="as in 0,0.5"):
+        parse_rates(text)
+
+
+def test_train_sizes_are_numbers_or_all():
+    assert parse_train_sizes("1000,10000,all") == (1_000, 10_000, None)
+    assert parse_train_sizes(None) == ()
+    with pytest.raises(SettingsError, match="as in 1000,10000,all"):
+        parse_train_sizes("1000,half")

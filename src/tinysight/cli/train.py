@@ -117,6 +117,10 @@ def _train_and_save(
         from ..evaluation import evaluate as score, probabilities_of
         from ..run_folder import save_run
 
+        if has_report:
+            from ..report import import_in_background
+
+            import_in_background()
         with stop_requests() as should_stop:
             # Train
             training = train_classifier(images, settings, console.EpochLines(), should_stop, checkpoint)
@@ -125,15 +129,16 @@ def _train_and_save(
             probabilities = probabilities_of(training.classifier, test_images.images)
             evaluation = score(training.classifier, test_images, probabilities=probabilities)
             verdict = _verdict(training)
+            in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
             try:
-                save_run(training, evaluation, folder, overwrite, verdict.sentence, has_report, probabilities)
+                save_run(training, evaluation, folder, overwrite, in_words, has_report, probabilities)
             except OutputError as error:
                 return _save_classifier_alone(training.classifier, folder, error)
             checkpoint.remove()
     # Report
     console.show_training(training)
     console.show_accuracy(evaluation)
-    console.print_line(verdict.sentence)
+    console.print_line(in_words)
     console.show_files(folder, has_report)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
@@ -176,20 +181,19 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
 
 def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
-    in_words = [f"# {verdict.advice}"] if verdict.advice else []
     try:
         changed = replace(settings, **dict(verdict.changes))
     except SettingsError:  # such as more epochs than there may be
-        return in_words
+        return []
     if changed == settings:
-        return in_words
+        return []
     height, width = images.framing.image_shape[:2]
     size = [] if (height, width) == DEFAULT_IMAGE_SIZE else [f"--image-size {height}x{width}"]
     options = setting_arguments(changed)
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
     words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
-    return [f"{' '.join(words)} --out {out}  # {verdict.advice}"]
+    return [f"{' '.join(words)} --out {out}"]
 
 
 def _program() -> str:

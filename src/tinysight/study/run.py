@@ -12,7 +12,7 @@ from ..files import write_whole
 from .report import render_study
 from .results import StudyResult, summarize
 from .settings import Cell, StudySettings
-from .trainings import Scores, Task, run_trainings, split_for_seeds
+from .trainings import Scores, Task, run_trainings, split_for_seeds, with_training_images
 
 TRAININGS = "trainings"  # the folder with a file for each finished training
 FILES = ("study.json", "study.html", TRAININGS)
@@ -67,7 +67,10 @@ def run_study(
     # What to train
     of_seeds = split_for_seeds(images, settings)
     num_train = min(len(one.indices("train")) for one in of_seeds.values())
-    cells = settings.cells(settings.sizes(num_train), images.framing.method)
+    sizes = settings.sizes(num_train)
+    cells = settings.cells(sizes, images.framing.method)
+    for seed, one in of_seeds.items():
+        with_training_images(one, sizes[0], seed)  # raises if that is too few
     # The folder
     try:
         if overwrite:
