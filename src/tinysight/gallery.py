@@ -94,7 +94,7 @@ def choose_pictures(
     predicted = probabilities.argmax(axis=1)
     wrong = np.array([mistake.index for mistake in mistakes[:MAX_MISTAKES]], np.int64)
     right = np.flatnonzero(predicted == labels)
-    right = right[np.argsort(probabilities[right].max(axis=1), kind="stable")][:MAX_HITS]
+    right = right[np.argsort(probabilities.max(axis=1)[right], kind="stable")][:MAX_HITS]
     # A mistake is compared with the label, a hit with the second most probable class
     chosen = np.concatenate([wrong, right])
     others = np.concatenate([labels[wrong], np.argsort(-probabilities[right], axis=1, kind="stable")[:, 1]])

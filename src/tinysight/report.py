@@ -77,7 +77,7 @@ def render_report(
         loader=jinja2.PackageLoader("tinysight"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_finalize,
     )  # fmt: skip
-    environment.filters.update(percent=percent, interval=interval)
+    environment.filters.update(percent=percent, interval=interval, probability=probability)
     run = run or RunFacts()
     is_table = len(evaluation.class_names) <= MAX_CLASSES_IN_TABLE
     scores = [_with_intervals(evaluation, place) for place in range(len(evaluation.class_names))]
@@ -130,6 +130,11 @@ def _finalize(value: object) -> object:
 def percent(share: float | None, digits: int = 2) -> str:
     """Write a share as a percentage."""
     return "–" if share is None else f"{100 * share:.{digits}f}\u00a0%"
+
+
+def probability(share: float) -> str:
+    """Write a probability; none is certain, least of all that of a mistake."""
+    return ">\u00a099.9\u00a0%" if share > 0.9994 else percent(share, 1)
 
 
 def interval(ends: Interval | None, digits: int = 2) -> str:
