@@ -69,14 +69,13 @@ def test_the_most_frequent_confusions_are_those_of_the_matrix(evaluation):
 
 
 def test_figures_before_temperature_scaling_are_those_of_the_network_as_it_was_trained(trained, images_for_testing):
-    """The temperature is stored, and divides the last layer's weights: multiplied by it, they are the trained ones."""
+    """Training divides the last layer's weights by the temperature: multiplied by it, they are the trained ones."""
     *hidden, (weights, biases) = trained.classifier.layers
-    metadata = trained.classifier.metadata
-    temperature = np.float32(metadata.temperature)
-    assert temperature != 1
-    as_trained = Classifier(build_model([*hidden, (weights * temperature, biases * temperature)], metadata))
+    temperature = np.float32(1.25)
+    scaled = trained.classifier.with_metadata(temperature=1.25)
+    as_trained = Classifier(build_model([*hidden, (weights * temperature, biases * temperature)], scaled.metadata))
     before = evaluate(as_trained, images_for_testing)
-    found = evaluate(trained.classifier, images_for_testing)
+    found = evaluate(scaled, images_for_testing)
     assert found.log_loss_unscaled == pytest.approx(before.log_loss, rel=1e-4)
     assert found.calibration_unscaled.ece == pytest.approx(before.calibration.ece, abs=1e-5)
     assert found.log_loss_unscaled != pytest.approx(found.log_loss, rel=1e-3)

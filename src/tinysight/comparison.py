@@ -113,6 +113,8 @@ def compare(
     images_b = images_b or images_a
     rows_a, rows_b, split, notes = _unseen_rows((a, b), (images_a, images_b), names)
     all_names = sorted({*images_a.class_names, *images_b.class_names, *a.class_names, *b.class_names})
+    for name, classifier in zip(names, (a, b), strict=True):
+        labels_for(classifier, images_a, name)  # refuses classes that the classifier does not know
     labels, answers_a = _labels_and_answers(a, images_a, rows_a, all_names)
     labels_b, answers_b = _labels_and_answers(b, images_b, rows_b, all_names)
     if not np.array_equal(labels, labels_b):
@@ -211,7 +213,6 @@ def _labels_and_answers(
     """Return labels and most probable classes of an image set's rows, both as positions in `all_names`."""
     rising = np.sort(rows)  # as `ImageSet.rows` takes them
     chosen = images.rows(rising)
-    labels_for(classifier, chosen)  # refuses classes that the classifier does not know
     answers = probabilities_of(classifier, chosen.images).argmax(axis=1)
     in_order = np.searchsorted(rising, rows)
     place = {class_name: index for index, class_name in enumerate(all_names)}

@@ -293,14 +293,23 @@ def probabilities_of(classifier: Classifier, images: NDArray[np.uint8]) -> NDArr
     return probabilities
 
 
-def labels_for(classifier: Classifier, images: ImageSet) -> NDArray[np.int64]:
-    """Turn labels, which are positions in the set's class names, into positions in the classifier's."""
+def labels_for(classifier: Classifier, images: ImageSet, name: str = "the classifier") -> NDArray[np.int64]:
+    """Turn labels, which are positions in the set's class names, into positions in the classifier's.
+
+    Args:
+        classifier: Whose classes.
+        images: Whose labels.
+        name: What error messages call the classifier.
+
+    Raises:
+        DataError: The classifier does not know a class of the set.
+    """
     position = {class_name: index for index, class_name in enumerate(classifier.class_names)}
     unknown = [class_name for class_name in images.class_names if class_name not in position]
     if unknown:
         known = ", ".join(classifier.class_names[:12]) + (", …" if len(classifier.class_names) > 12 else "")
         raise DataError(
-            f"{images.name}: has classes that the classifier does not know: {', '.join(unknown[:5])} "
+            f"{images.name}: has classes that {name} does not know: {', '.join(unknown[:5])} "
             f"(it knows {known}); rename their folders, or train on these images"
         )
     labels: NDArray[np.int64] = np.array([position[name] for name in images.class_names], np.int64)[images.labels]

@@ -8,6 +8,13 @@ from chosen_answers import classifier_of_answers, pixels_of_answers
 
 
 @pytest.fixture
+def calibrated(trained, tmp_path):
+    """The file of the trained classifier, with a threshold and a temperature."""
+    trained.classifier.with_metadata(reject_below=0.5, temperature=1.25).save(tmp_path / "calibrated.onnx")
+    return tmp_path / "calibrated.onnx"
+
+
+@pytest.fixture
 def answers_on_disk(tmp_path):
     """Return a function that writes a classifier, and a set of images that it answers as told, to files."""
 
@@ -36,8 +43,8 @@ def test_it_prints_json_and_nothing_else(tinysight, model_path):
     assert evaluation["outside"] is None
 
 
-def test_it_shows_figures_classes_and_confusions(tinysight, model_path):
-    status, printed, error = tinysight("evaluate", model_path, "digits")
+def test_it_shows_figures_classes_and_confusions(tinysight, calibrated):
+    status, printed, error = tinysight("evaluate", calibrated, "digits")
     assert (status, error) == (0, "")
     words = ("95 % interval", "log loss", "calibration error", "before temperature scaling", "with --reject it answers")
     for word in (*words, "precision", "recall", "F1", "predicted class", "most confused"):
@@ -46,14 +53,14 @@ def test_it_shows_figures_classes_and_confusions(tinysight, model_path):
     assert max(map(len, printed.splitlines())) < 120
 
 
-def test_images_of_no_class_are_measured_against_those_of_the_classes(tinysight, model_path, class_folders):
+def test_images_of_no_class_are_measured_against_those_of_the_classes(tinysight, calibrated, class_folders):
     (class_folders / "dark" / "broken.png").write_bytes(b"no picture")
-    status, printed, error = tinysight("evaluate", model_path, "digits", "--outside", class_folders)
+    status, printed, error = tinysight("evaluate", calibrated, "digits", "--outside", class_folders)
     assert status == 3
     assert "broken.png" in error
     assert f"20 images of {class_folders} told apart: AUROC 0." in printed
     assert "with --reject it rejects" in printed
-    status, printed, _ = tinysight("evaluate", model_path, "digits", "--outside", class_folders, "--json")
+    status, printed, _ = tinysight("evaluate", calibrated, "digits", "--outside", class_folders, "--json")
     outside = json.loads(printed)["outside"]
     assert (outside["num_images"], outside["data_name"]) == (20, str(class_folders))
 

@@ -9,6 +9,7 @@ from tinysight.data.loading import load_images
 from tinysight.data.splits import split_images
 from tinysight.errors import DataError, TinysightError
 from tinysight.training import loader
+from tinysight.training.calibration import apply_temperature
 from tinysight.training.scores import accuracy, log_loss, standard_error
 from tinysight.training.settings import TrainingSettings
 from tinysight.training.train import train
@@ -73,6 +74,10 @@ def test_probabilities_are_calibrated_on_the_validation_images(digits, monkeypat
     assert losses[0] < losses[1]
     before, after = (training.classifier.probabilities(test) for training in (plain, calibrated))
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.999
+    # The stored temperature tells what they were before
+    temperature = calibrated.classifier.metadata.temperature
+    assert temperature != 1 == plain.classifier.metadata.temperature
+    np.testing.assert_allclose(apply_temperature(after, 1 / temperature), before, atol=1e-5)
 
 
 def test_the_threshold_rejects_two_in_a_hundred_of_the_validation_images(trained):
