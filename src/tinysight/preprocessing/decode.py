@@ -11,18 +11,22 @@ import re
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from struct import Struct
 
 import numpy as np
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ..errors import PictureError
-from .formats import FORMATS, format_of
+from .formats import FORMATS, NUM_START_BYTES, format_of
 from .inputs import Picture, array_image, as_array, file_content, is_array, name_of
-from .jpeg import with_end_marker
-from .plain_png import read_plain_png
+from .jpeg import num_scans, with_end_marker
+from .plain_png import PNG_START, read_plain_png
 from .transparency import on_background
 
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
+MAX_SIDE = 32_768  # of a picture of one row, each pixel takes Pillow up to 80 bytes
+MAX_SCANS = 100  # of a JPEG file; each takes as long as the whole picture may. Cameras and programs write up to 20
+PNG_SIZE = Struct(">II")
 # How Pillow says that a file may be whole, but is of a kind that it does not read
 UNSUPPORTED = re.compile("unsupported|not supported|unknown raw mode|cannot handle|not available", re.IGNORECASE)
 SAVE_ANEW = "save it anew, for example as PNG"
@@ -59,12 +63,34 @@ def read_picture(source: Picture, name: str | None = None, max_pixels: int | Non
     return _decode(data, name, max_pixels)
 
 
+def num_pixels(data: bytes, max_pixels: int) -> int:
+    """Return how many pixels of a file would be decoded; 0 if it cannot be read, or its picture is too large."""
+    if data.startswith(PNG_START):
+        width, height = PNG_SIZE.unpack_from(data, len(PNG_START)) if len(data) >= NUM_START_BYTES else (0, 0)
+    else:
+        try:
+            with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                width, height = picture.size
+        except Exception:  # as below; `read_picture` says what is wrong
+            return 0
+    return width * height if width * height <= max_pixels and max(width, height) <= MAX_SIDE else 0
+
+
+def _check_size(picture: Image.Image, data: bytes, name: str, max_pixels: int) -> None:
+    """Raise `PictureError` if a picture is too large, or takes too long to decode."""
+    size = f"{picture.width}×{picture.height}"
+    if picture.width * picture.height > max_pixels:
+        raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {max_pixels:,} pixels")
+    if max(picture.size) > MAX_SIDE:
+        raise PictureError(f"{name}: {size} pixels are too long; make no side longer than {MAX_SIDE:,} pixels")
+    if picture.format == "JPEG" and (scans := num_scans(data)) > MAX_SCANS:
+        raise PictureError(f"{name}: the JPEG file has {scans:,} scans, more than {MAX_SCANS}; {SAVE_ANEW}")
+
+
 def _decode(data: bytes, name: str, max_pixels: int) -> Image.Image:
     try:
         with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > max_pixels:
-                size = f"{picture.width}×{picture.height}"
-                raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {max_pixels:,} pixels")
+            _check_size(picture, data, name, max_pixels)
             if picture.format == "TIFF":
                 _silence_libtiff()
             picture.load()
