@@ -14,9 +14,11 @@ from functools import cache
 from struct import Struct
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ..errors import PictureError
+from .bands import row_bands
 from .formats import FORMATS, NUM_START_BYTES, format_of
 from .inputs import Picture, array_image, as_array, file_content, is_array, name_of
 from .jpeg import num_scans, with_end_marker
@@ -24,6 +26,7 @@ from .plain_png import PNG_START, read_plain_png
 from .transparency import on_background
 
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
+MAX_WEBP_PIXELS = 32_000_000  # its decoder needs up to 28 bytes for each, other formats' up to 8
 MAX_SIDE = 32_768  # of a picture of one row, each pixel takes Pillow up to 80 bytes
 MAX_SCANS = 100  # of a JPEG file; each takes as long as the whole picture may. Cameras and programs write up to 20
 PNG_SIZE = Struct(">II")
@@ -79,6 +82,8 @@ def num_pixels(data: bytes, max_pixels: int) -> int:
 def _check_size(picture: Image.Image, data: bytes, name: str, max_pixels: int) -> None:
     """Raise `PictureError` if a picture is too large, or takes too long to decode."""
     size = f"{picture.width}×{picture.height}"
+    if picture.format == "WEBP":
+        max_pixels = min(max_pixels, MAX_WEBP_PIXELS)
     if picture.width * picture.height > max_pixels:
         raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {max_pixels:,} pixels")
     if max(picture.size) > MAX_SIDE:
@@ -176,7 +181,8 @@ def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
         return _eight_bits(picture)
     if "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        return _grey_if_without_colour(on_background(picture.convert("RGBA")))
+        is_rgba = picture.mode == "RGBA" and "transparency" not in picture.info
+        return _grey_if_without_colour(on_background(picture if is_rgba else picture.convert("RGBA")))
     if picture.mode in ("L", "RGB"):
         return picture
     if picture.mode == "1":
@@ -188,17 +194,28 @@ def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and floating-point grey to 8 bits."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
+    extremes = [(float(values.min()), float(values.max())) for _, values in _float_bands(picture)]
+    low, high = min(lowest for lowest, _ in extremes), max(highest for _, highest in extremes)
     if picture.mode == "F":
         low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     else:  # 16-bit grey; mode I holds 32 bits but its files rarely use more than 16
         low, high = 0.0, max(65_535.0, high)
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+    scale = 255 / (high - low) if high > low else 0.0
+    scaled = Image.new("L", picture.size)
+    for top, values in _float_bands(picture):
+        scaled.paste(Image.fromarray(np.rint(((values - low) * scale).clip(0, 255)).astype(np.uint8)), (0, top))
+    return scaled
+
+
+def _float_bands(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    for top, band in row_bands(picture):
+        yield top, np.nan_to_num(np.asarray(band, dtype=np.float32), posinf=0, neginf=0)
 
 
 def _grey_if_without_colour(picture: Image.Image) -> Image.Image:
-    red, green, blue = picture.split()
-    is_colour = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
-    return picture if is_colour else red
+    return picture if any(_has_colour(band) for _, band in row_bands(picture)) else picture.getchannel("R")
+
+
+def _has_colour(band: Image.Image) -> bool:
+    red, green, blue = band.split()
+    return bool(ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox())
