@@ -7,7 +7,7 @@ TINYSIGHT_DATA ?= $(CURDIR)/.data
 export TINYSIGHT_DATA
 endif
 
-.PHONY: demo quick test coverage lowest check data bench bench-full pretrained clean
+.PHONY: demo quick test attack coverage lowest check data bench bench-full pretrained clean
 
 demo: .venv/train  ## Train on 1,797 handwritten digits, no download
 	$(BIN)/tinysight train digits --recipe fast --out runs/demo --overwrite
@@ -17,6 +17,9 @@ quick: .venv/dev  ## Run the tests that take a second or two each, in about a mi
 
 test: .venv/dev  ## Run every test
 	$(BIN)/pytest
+
+attack: .venv/dev  ## Attack files and requests for longer than the tests do; takes several minutes
+	ATTACK_ROUNDS=20 $(BIN)/pytest tests/attacks
 
 coverage: .venv/dev  ## Run every test, and count which lines were run
 	$(BIN)/pytest --cov

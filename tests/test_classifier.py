@@ -175,13 +175,6 @@ def test_metadata_that_does_not_fit_the_network_is_refused(classifier, changes):
         classifier.with_metadata(**changes)
 
 
-def test_weights_that_overflow_are_reported_instead_of_nan():
-    weights = np.full((4, 2), 3e38, np.float32)
-    classifier = Classifier(build_model([(weights, weights[0])], ModelMetadata(("a", "b"), Framing(height=2, width=2))))
-    with pytest.raises(ModelFileError, match="NaN"):
-        classifier.probabilities(np.full((1, 2, 2), 255, np.uint8))
-
-
 def test_a_prediction_is_what_json_can_hold(classifier, images_for_testing):
     (prediction,) = classifier.predict(images_for_testing[0], top=2)
     stored = json.loads(json.dumps(prediction.to_dict()))

@@ -9,21 +9,25 @@ from importlib.resources import files
 import numpy as np
 import onnx
 import pytest
+from mutants import mutants
 from onnx import TensorProto, helper, numpy_helper
 
 from tinysight import onnx_file
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
 from tinysight.onnx_file import (
+    HASH_KEY,
     DataSource,
     MeasuredAccuracy,
     ModelMetadata,
     Parity,
     build_model,
+    content_hash,
     open_session,
     read_model,
     read_model_bytes,
 )
+from tinysight.onnx_reader import read_graph
 from tinysight.preprocessing.framing import Framing
 
 METADATA = ModelMetadata(("a", "b"), Framing("whole", 2, 3))
@@ -52,12 +56,21 @@ def data(layers):
 
 
 def with_properties(data, /, **changes):
-    """Return a classifier's file with other metadata entries, or without those that are None."""
+    """Return a classifier's file with other metadata entries, or without those that are None, and with their hash."""
     model = onnx.load_from_string(data)
     properties = {entry.key: entry.value for entry in model.metadata_props} | changes
+    properties = {key: value for key, value in properties.items() if value is not None}
+    if HASH_KEY in properties and HASH_KEY not in changes:
+        graph = read_graph(data)
+        properties[HASH_KEY] = json.dumps(content_hash(graph.image_shape, graph.layers, properties))
     del model.metadata_props[:]
-    helper.set_model_props(model, {key: value for key, value in properties.items() if value is not None})
+    helper.set_model_props(model, properties)
     return model.SerializeToString()
+
+
+def as_format_1(data):
+    """Return a classifier's file as earlier versions wrote it."""
+    return with_properties(data, tinysight_format="1", sha256=None)
 
 
 def test_the_graph_scales_and_classifies(data, layers):
@@ -97,7 +110,9 @@ def test_the_file_is_what_the_package_onnx_would_write(data, layers):
     )
     opset = helper.make_opsetid("", 17)
     model = helper.make_model(graph, producer_name="tinysight", ir_version=8, opset_imports=[opset])
-    helper.set_model_props(model, METADATA.to_properties())
+    properties = METADATA.to_properties()
+    digest = content_hash((2, 3), layers, properties)
+    helper.set_model_props(model, {**properties, "sha256": json.dumps(digest)})
     assert model.SerializeToString(deterministic=True) == data
 
 
@@ -114,8 +129,8 @@ def test_the_classifier_that_comes_with_the_package_keeps_its_metadata(layers):
     assert metadata.test.accuracy > 0.99
     stored = {entry.key: entry.value for entry in onnx.load_from_string(path.read_bytes()).metadata_props}
     written = metadata.to_properties()
-    assert written.keys() == stored.keys()
-    for key in stored.keys() - {"test"}:
+    assert written.keys() == stored.keys() - {"sha256"}
+    for key in written.keys() - {"test", "tinysight_format"}:
         assert written[key] == stored[key], key
     assert json.loads(written["test"]) == {**json.loads(stored["test"]), "accuracy_interval": []}
 
@@ -130,7 +145,7 @@ def test_metadata_is_read_as_it_was_written(layers, metadata):
 
 def test_the_entries_are_those_that_the_design_lists():
     assert {key: json.loads(value) for key, value in COMPLETE.to_properties().items()} == {
-        "tinysight_format": 1,
+        "tinysight_format": 2,
         "class_names": ["a", "b"],
         "framing": {"method": "whole", "height": 2, "width": 3, "channels": 1},
         "data": {"name": "digits", "sha256": "ab" * 32},
@@ -240,36 +255,12 @@ def test_damaged_metadata_is_refused(layers, key, value):
     assert "\n" not in str(caught.value)
 
 
-def mutants(data, number):
-    """Yield damaged copies of a file: flipped bits, other bytes, cuts, copied and removed stretches."""
-    rng = np.random.default_rng(0)
-    for _ in range(number):
-        damaged = bytearray(data)
-        for _ in range(rng.integers(1, 4)):
-            place, length = rng.integers(len(damaged)), int(rng.geometric(0.1))
-            kind = rng.integers(6)
-            if kind == 0:
-                damaged[place] ^= 1 << rng.integers(8)
-            elif kind == 1:
-                damaged[place] = rng.integers(256)
-            elif kind == 2:
-                damaged[place : place + length] = rng.bytes(length)
-            elif kind == 3:
-                del damaged[place : place + length]
-            elif kind == 4:
-                other = rng.integers(len(damaged))
-                damaged[place:place] = damaged[other : other + length]
-            else:
-                del damaged[max(place, 8) :]
-        yield bytes(damaged)
-
-
 @pytest.mark.filterwarnings("error")
 def test_no_damage_gives_another_error_or_nan(layers):
-    """Damage is refused, or changes no more than names and weights."""
+    """Files without the hash: damage is refused, or changes no more than names and weights."""
     images = np.random.default_rng(1).integers(0, 256, (3, 2, 3), dtype=np.uint8)
     num_accepted = 0
-    for data in mutants(build_model(layers, COMPLETE), 3000):
+    for data in mutants(as_format_1(build_model(layers, COMPLETE)), 3000):
         try:
             classifier = Classifier(data, num_threads=1)
             probabilities = classifier.probabilities(images)
@@ -281,6 +272,34 @@ def test_no_damage_gives_another_error_or_nan(layers):
         assert 0 <= classifier.reject_below <= 1
         json.dumps(classifier.metadata.settings, allow_nan=False)
     assert 50 < num_accepted < 600
+
+
+def test_files_of_earlier_versions_are_read(layers):
+    data = as_format_1(build_model(layers, COMPLETE))
+    assert b"sha256\x12" not in data
+    graph, metadata = read_model(data)
+    assert metadata == COMPLETE
+    assert build_model(graph.layers, metadata) == build_model(layers, COMPLETE)
+
+
+def test_every_flipped_bit_of_weights_and_metadata_is_found(data, layers):
+    weights, entry = data.index(layers[0][0].tobytes()), data.index(b'["a", "b"]')
+    for place in (*range(weights, weights + 96), *range(entry, entry + 10)):
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        with pytest.raises(ModelFileError):
+            read_model(bytes(damaged), "model")
+    damaged = data.replace(b'["a", "b"]', b'["a", "c"]')
+    with pytest.raises(ModelFileError, match="^model: its content does not match the SHA-256 in it: .*fetch it again"):
+        read_model(damaged, "model")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sha256": None}, {"sha256": "null"}, {"sha256": '"ab"'}, {"tinysight_format": "1", "sha256": '"ab"'}]
+)
+def test_a_hash_that_is_missing_or_wrong_is_refused(data, changes):
+    with pytest.raises(ModelFileError, match="SHA-256"):
+        read_model(with_properties(data, **changes))
 
 
 def test_files_above_the_cap_are_not_read(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
 from tinysight.onnx_file import ModelMetadata, build_model
 from tinysight.onnx_reader import read_graph
@@ -169,6 +170,20 @@ def test_graphs_written_otherwise_are_refused_rather_than_misread(data, change):
     change(model.graph)
     with pytest.raises(ModelFileError, match=FOREIGN):
         read_graph(model.SerializeToString())
+
+
+@pytest.mark.parametrize(("largest", "is_refused"), [(1e19, False), (1e20, True), (3e38, True)])
+def test_weights_whose_sums_may_overflow_are_refused(largest, is_refused):
+    """With them a probability would be NaN for some images."""
+    signs = np.float32([[1, -1], [-1, 1]])
+    layers = [(signs * np.float32(largest), np.zeros(2, np.float32)), (signs * np.float32(1e18), np.zeros(2, np.float32))]
+    data = build_model(layers, ModelMetadata(("a", "b"), Framing("whole", 1, 2)))
+    if is_refused:
+        with pytest.raises(ModelFileError, match=f"{FOREIGN} .weights so large that their sums may be infinite"):
+            Classifier(data)
+    else:
+        images = np.uint8([[[255, 0]], [[0, 255]], [[255, 255]]])
+        assert np.isfinite(Classifier(data).probabilities(images)).all()
 
 
 def test_another_version_of_the_operators_is_refused(data):

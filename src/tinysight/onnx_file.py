@@ -1,7 +1,7 @@
 """Writes and opens the classifier's file: an ONNX graph with its metadata.
 
 The graph takes ``images``, uint8 ``(batch, height, width[, 3])``, and gives ``probabilities``, float32
-``(batch, num_classes)``. It divides by 255 itself. Each metadata entry is JSON.
+``(batch, num_classes)``. It divides by 255 itself. Each metadata entry is JSON; one is a hash of all the rest.
 """
 
 import json
@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
+from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
@@ -25,7 +26,8 @@ from .preprocessing.framing import Framing
 if TYPE_CHECKING:
     import onnxruntime
 
-FORMAT_KEY, FORMAT = "tinysight_format", 1  # counted up when older versions of Tinysight could not read the file
+FORMAT_KEY, FORMAT = "tinysight_format", 2  # counted up when older versions of Tinysight could not read the file
+HASH_KEY = "sha256"  # of the content; files of format 1 may lack it
 MAX_MODEL_BYTES = 2**30
 
 
@@ -123,8 +125,8 @@ class ModelMetadata:
         if FORMAT_KEY not in stored:
             raise ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; 'tinysight train' writes one")
         version = _read_entry(FORMAT_KEY, stored, name)
-        if version != FORMAT:
-            raise ModelFileError(f"{name}: has format {version}, this version reads format {FORMAT}; update Tinysight")
+        if not 1 <= version <= FORMAT:
+            raise ModelFileError(f"{name}: has format {version}, this version reads 1 to {FORMAT}; update Tinysight")
         required = ("class_names", "framing")
         found = [entry.name for entry in fields(cls) if entry.name in stored or entry.name in required]
         return cls(**{key: _read_entry(key, stored, name) for key in found})
@@ -209,8 +211,26 @@ def build_model(dense_layers: Sequence[Layer], metadata: ModelMetadata) -> bytes
     arrays = [WHITE, *(array for layer in dense_layers for array in layer)]
     for tensor, array in zip(model["graph"]["initializer"], arrays, strict=True):
         tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
-    model["metadata_props"] = [{"key": key, "value": value} for key, value in metadata.to_properties().items()]
+    properties = metadata.to_properties()
+    properties[HASH_KEY] = json.dumps(content_hash(metadata.framing.image_shape, dense_layers, properties))
+    model["metadata_props"] = [{"key": key, "value": value} for key, value in properties.items()]
     return _encode(model, MODEL)
+
+
+def content_hash(image_shape: Sequence[int], layers: Sequence[Layer], properties: Mapping[str, str]) -> str:
+    """Return the SHA-256 of all that a classifier's file holds but the hash itself, in hexadecimal.
+
+    Args:
+        image_shape: Shape of one image.
+        layers: Weights and biases of each dense layer, first to last.
+        properties: The metadata, as it is stored.
+    """
+    others = sorted((key, value) for key, value in properties.items() if key != HASH_KEY)
+    digest = sha256(json.dumps([[*image_shape], [weights.shape for weights, _ in layers], others]).encode())
+    for layer in layers:
+        for array in layer:
+            digest.update(np.ascontiguousarray(array, "<f4").data)
+    return digest.hexdigest()
 
 
 def _encode(message: Message, schema: Schema) -> bytes:
@@ -271,7 +291,18 @@ def read_model(data: bytes, name: str = "the classifier") -> tuple[Graph, ModelM
     if (graph.image_shape, graph.num_classes) != (metadata.framing.image_shape, len(metadata.class_names)):
         fault = "the shapes of its graph are not those of its metadata"
         raise ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; {fault}")
+    _check_hash(graph, name)
     return graph, metadata
+
+
+def _check_hash(graph: Graph, name: str) -> None:
+    """Raise `ModelFileError` unless the content is as it was written; files of format 1 may lack the hash."""
+    stored = graph.properties
+    if HASH_KEY not in stored and stored[FORMAT_KEY] == "1":
+        return
+    if stored.get(HASH_KEY) != json.dumps(content_hash(graph.image_shape, graph.layers, stored)):
+        fault = "its content does not match the SHA-256 in it: it was damaged or edited"
+        raise ModelFileError(f"{name}: {fault}; train it or fetch it again")
 
 
 def open_session(data: bytes, name: str, num_threads: int = 0) -> "onnxruntime.InferenceSession":

@@ -45,6 +45,7 @@ EXTERNAL_FIELDS = (13, 14)  # of a tensor: external_data and data_location
 FLOAT, UINT8, INT = 1, 2, 2  # TensorProto.DataType twice, AttributeProto.AttributeType
 OPSET, IR_VERSION = 17, 8  # old enough for every ONNX Runtime since 1.12, of May 2022
 WHITE = np.float32(255)  # what pixels are divided by
+MAX_SUM = np.float32(1e38)  # of absolute values in a layer; float32 holds 3.4e38
 MAX_REPEATED = 10_000  # fields of one kind in a message: thousands of layers; more would only fill memory
 
 
@@ -174,7 +175,21 @@ def _read_graph(data: bytes) -> Graph:
     arrays = [np.frombuffer(raw, "<f4").reshape(t["dims"]) for raw, t in zip(contents, tensors, strict=True)]
     if not all(np.isfinite(array).all() for array in arrays):
         raise _ForeignGraph("weights that are NaN or infinite")
-    return Graph(image_shape, list(zip(arrays[1::2], arrays[2::2], strict=True)), properties)
+    layers = list(zip(arrays[1::2], arrays[2::2], strict=True))
+    if _may_overflow(layers):
+        raise _ForeignGraph("weights so large that their sums may be infinite")
+    return Graph(image_shape, layers, properties)
+
+
+def _may_overflow(layers: list[Layer]) -> bool:
+    """Tell whether a sum in the network may be infinite for any image, and so a probability NaN."""
+    largest = np.ones(len(layers[0][0]), np.float32)  # of each input's absolute values: pixels are 0…1
+    with np.errstate(over="ignore", invalid="ignore"):
+        for weights, biases in layers:
+            largest = largest @ np.abs(weights) + np.abs(biases)
+            if not (largest < MAX_SUM).all():  # which NaN never is
+                return True
+    return False
 
 
 def _decode(message: memoryview, schema: Schema) -> Message:
