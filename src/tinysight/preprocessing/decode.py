@@ -24,9 +24,11 @@ from .inputs import Picture, array_image, as_array, file_content, is_array, name
 from .jpeg import num_scans, with_end_marker
 from .plain_png import PNG_START, read_plain_png
 from .transparency import on_background
+from .turns import LARGE_PICTURES
 
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
 MAX_WEBP_PIXELS = 32_000_000  # its decoder needs up to 28 bytes for each, other formats' up to 8
+LARGE_PIXELS = 16_000_000  # from here on pictures are decoded one at a time
 MAX_SIDE = 32_768  # of a picture of one row, each pixel takes Pillow up to 80 bytes
 MAX_SCANS = 100  # of a JPEG file; each takes as long as the whole picture may. Cameras and programs write up to 20
 PNG_SIZE = Struct(">II")
@@ -96,10 +98,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> Image.Image:
     try:
         with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture, data, name, max_pixels)
-            if picture.format == "TIFF":
-                _silence_libtiff()
-            picture.load()
-            return _to_grey_or_rgb(_upright(picture))
+            with LARGE_PICTURES if picture.width * picture.height > LARGE_PIXELS else contextlib.nullcontext():
+                return _loaded(picture)
     except (PictureError, MemoryError):
         raise
     except Image.DecompressionBombError:
@@ -111,14 +111,19 @@ def _decode(data: bytes, name: str, max_pixels: int) -> Image.Image:
         raise PictureError(f"{name}: {_reason(error, kind)}") from error
 
 
+def _loaded(picture: Image.Image) -> Image.Image:
+    """Decode a picture that has been opened, and convert it."""
+    if picture.format == "TIFF":
+        _silence_libtiff()
+    picture.load()
+    return _to_grey_or_rgb(_upright(picture))
+
+
 def _converted(picture: Image.Image, name: str) -> Image.Image:
     """Convert a picture that Pillow has opened, perhaps without having decoded it yet."""
     try:
         with without_warnings():
-            if picture.format == "TIFF":
-                _silence_libtiff()
-            picture.load()
-            return _to_grey_or_rgb(_upright(picture))
+            return _loaded(picture)
     except MemoryError:
         raise
     except Exception as error:
