@@ -9,7 +9,7 @@ from samples import as_png
 
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError, OutputError, PictureError, SettingsError, TinysightError
-from tinysight.onnx_file import MeasuredAccuracy, ModelMetadata, build_model
+from tinysight.onnx_file import MeasuredAccuracy
 from tinysight.preprocessing.framing import Framing
 
 

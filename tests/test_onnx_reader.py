@@ -176,7 +176,10 @@ def test_graphs_written_otherwise_are_refused_rather_than_misread(data, change):
 def test_weights_whose_sums_may_overflow_are_refused(largest, is_refused):
     """With them a probability would be NaN for some images."""
     signs = np.float32([[1, -1], [-1, 1]])
-    layers = [(signs * np.float32(largest), np.zeros(2, np.float32)), (signs * np.float32(1e18), np.zeros(2, np.float32))]
+    layers = [
+        (signs * np.float32(largest), np.zeros(2, np.float32)),
+        (signs * np.float32(1e18), np.zeros(2, np.float32)),
+    ]
     data = build_model(layers, ModelMetadata(("a", "b"), Framing("whole", 1, 2)))
     if is_refused:
         with pytest.raises(ModelFileError, match=f"{FOREIGN} .weights so large that their sums may be infinite"):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from .errors import ModelFileError, SettingsError, TinysightError
+from .errors import SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import build_model, open_session, read_model, read_model_bytes
 from .preprocessing.blas_threads import one_blas_thread
