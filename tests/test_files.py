@@ -21,6 +21,23 @@ def test_what_may_have_no_end_is_not_read(tmp_path):
             read_at_most(path, 10)
 
 
+def test_files_that_wait_for_content_or_grow_are_not_read(tmp_path, monkeypatch):
+    """As /proc/kmsg waits for the next message, and files in /proc have content but no size."""
+    (tmp_path / "file").write_bytes(b"12345")
+    stat = (tmp_path / "file").stat()
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    monkeypatch.setattr(os, "stat", lambda _: stat)
+    with pytest.raises(OSError, match="^cannot be read .it waits for content.$"):
+        read_at_most(tmp_path / "pipe", 10)
+    os.close(writer)
+    (tmp_path / "file").write_bytes(b"123456")
+    with pytest.raises(OSError, match="^cannot be read .its size changes.$"):
+        read_at_most(tmp_path / "file", 10)
+    (tmp_path / "file").write_bytes(b"123")
+    assert read_at_most(tmp_path / "file", 10) == b"123"
+
+
 def test_missing_files_and_folders_are_told_apart(tmp_path):
     with pytest.raises(FileNotFoundError, match="^there is no such file$"):
         read_at_most(tmp_path / "file", 10)

@@ -135,12 +135,20 @@ def test_the_classifier_that_comes_with_the_package_keeps_its_metadata(layers):
     assert json.loads(written["test"]) == {**json.loads(stored["test"]), "accuracy_interval": []}
 
 
-@pytest.mark.parametrize("metadata", [METADATA, COMPLETE, replace(METADATA, class_names=("ä", "\ud800"))])
+@pytest.mark.parametrize("metadata", [METADATA, COMPLETE, replace(METADATA, class_names=("ä", "漢"))])
 def test_metadata_is_read_as_it_was_written(layers, metadata):
     found = read_model(build_model(layers, metadata))[1]
     assert found == metadata
     np.testing.assert_array_equal(found.training_hashes, metadata.training_hashes)
     assert found.training_hashes.dtype == np.uint32
+
+
+def test_names_in_a_file_are_made_printable(layers):
+    """The file may be a stranger's."""
+    names, data = ("\x1b[31m", "\ud800\u202e"), DataSource("\x07", "ab" * 32)
+    found = read_model(build_model(layers, replace(METADATA, class_names=names, data=data)))[1]
+    assert found.class_names == ("\\x1b[31m", "\\ud800\\u202e")
+    assert found.data.name == "\\x07"
 
 
 def test_the_entries_are_those_that_the_design_lists():

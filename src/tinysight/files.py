@@ -3,9 +3,21 @@
 import os
 import stat
 import tempfile
+from io import FileIO
 from pathlib import Path
 
 from .errors import OutputError
+
+NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # Windows has no such files
+
+
+def open_without_waiting(path: str | Path) -> FileIO:
+    """Open a file whose ``read`` returns None where it would wait for content, as files in /proc may.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    return FileIO(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAITING))
 
 
 def read_at_most(path: str | Path, max_bytes: int) -> bytes:
@@ -13,16 +25,19 @@ def read_at_most(path: str | Path, max_bytes: int) -> bytes:
 
     Raises:
         OSError: It cannot be read: a `FileNotFoundError` if it is missing, an `IsADirectoryError` if it is a folder.
-            Also if it is larger than `max_bytes`, or a pipe or device, which may have no end. The error's text is why,
-            without the path, to be put into a message.
+            Also if it is larger than `max_bytes`, grows meanwhile, or is a pipe or device, which may have no end. The
+            error's text is why, without the path, to be put into a message.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path of its own for each of a million pictures takes time
         if stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-                data = file.read()
-            if len(data) <= max_bytes:  # it may have grown meanwhile
+            with open_without_waiting(path) as file:
+                data = file.read(status.st_size + 1)
+                while data and len(data) < status.st_size and (rest := file.read(status.st_size + 1 - len(data))):
+                    data += rest  # some network file systems give less at a time
+            if data is not None and len(data) <= status.st_size:
                 return data
+            raise OSError(0, "its size changes" if data else "it waits for content")
     except FileNotFoundError:
         raise FileNotFoundError("there is no such file") from None
     except OSError as error:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ModelFileError
+from .escapes import printable
 from .files import read_at_most
 from .onnx_reader import MODEL, WHITE, Graph, Layer, Message, Schema, describe_model, read_graph
 from .preprocessing.framing import Framing
@@ -154,7 +155,7 @@ def _of_type(kind: Any, value: Any) -> Any:
 
 
 def _read_names(value: Any) -> tuple[str, ...]:
-    names = tuple(_of_type(str, name) for name in _of_type(list, value))
+    names = tuple(printable(_of_type(str, name)) for name in _of_type(list, value))
     if not 2 <= len(names) == len(set(names)):
         raise ValueError("fewer than two class names, or one twice")
     return names
@@ -182,7 +183,7 @@ def _read_object(kind: Any, value: Any) -> Any:
     values = {}
     for key, one in _of_type(dict, value).items():
         listed = tuple(_of_type(float, number) for number in one) if isinstance(one, list) else one
-        values[key] = _of_type(types[key], listed)
+        values[key] = _of_type(types[key], printable(listed) if isinstance(listed, str) else listed)
     return kind(**values)
 
 

@@ -42,7 +42,11 @@ def find_sources(names: list[str]) -> Iterator[Source]:
         if name == STANDARD_INPUT:
             yield name, _read_standard_input()
         elif glob.has_magic(name) and not os.path.lexists(name):
-            matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
+            try:
+                matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
+            except RecursionError:
+                yield _failure(name, "the folders are nested too deep for a pattern; give the folder itself")
+                continue
             if "**" in name:  # it matches the files in folders too
                 matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
             found = (source for match in matches for source in _expand(match))  # a file called "-" is a file here

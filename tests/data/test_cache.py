@@ -6,6 +6,7 @@ import pytest
 
 from tinysight.data import cache
 from tinysight.data.cache import create_array, open_array, release_pages, row_slices, select_rows
+from tinysight.errors import DataError
 
 SHAPE = (2, 3)
 
@@ -39,7 +40,7 @@ def test_a_set_takes_the_place_of_an_older_one(empty_cache):
     (empty_cache / "key" / "damaged").write_text("x")
     folder = build()
     assert folder == empty_cache / "key"
-    assert [path.name for path in folder.iterdir()] == ["images.u8"]
+    assert {path.name for path in folder.iterdir()} == {"images.u8", "source.txt", "checksums.json"}
 
 
 def test_a_set_that_another_process_stores_at_the_same_time_is_no_failure(empty_cache, monkeypatch):
@@ -86,7 +87,8 @@ def test_a_cache_without_room_does_not_stop_the_job(empty_cache, monkeypatch):
 
 
 def test_no_room_anywhere_is_found_before_anything_is_decoded(empty_cache):
-    with pytest.raises(OSError, match="space|large|big"), cache.building("key", (2**53, 3)):
+    message = f"^{empty_cache} and .*: no room for .* GB of decoded images .*(space|large|big).*; free some space"
+    with pytest.raises(DataError, match=message), cache.building("key", (2**53, 3)):
         pytest.fail("the block ran")
     assert list(empty_cache.iterdir()) == []
 

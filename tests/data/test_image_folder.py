@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 
 from tinysight.data.image_folder import decode_files, list_picture_files
@@ -79,3 +82,43 @@ def test_pictures_under_other_suffixes_are_found_by_their_content(class_folders)
     assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped"]
     images = np.zeros((20, 28, 28), np.uint8)
     assert decode_files(files, Framing(), images, lambda _: None) == ([""] * 20, {})
+
+
+def test_what_is_no_file_is_named(class_folders):
+    dark = class_folders / "dark"
+    os.mkfifo(dark / "pipe.png")
+    os.mkfifo(class_folders / "pipe")
+    (dark / "gone.png").symlink_to("nothing")
+    (dark / "linked").symlink_to(class_folders / "light")
+    files, skipped = list_picture_files(class_folders)
+    assert len(files) == 20
+    assert skipped == [
+        f"{class_folders / 'pipe'}: a pipe, a socket or a device; skipped",
+        f"{dark / 'gone.png'}: a link that leads nowhere; skipped",
+        f"{dark / 'pipe.png'}: a pipe, a socket or a device; skipped",
+        f"{dark / 'linked'}: a link to a folder; skipped",
+    ]
+
+
+def test_folders_may_be_nested_deeper_than_functions_may(class_folders):
+    """Python stops at 1,000 calls within calls."""
+    start = Path.cwd()
+    os.chdir(class_folders / "dark")
+    try:
+        for _ in range(1_100):
+            Path("d").mkdir()
+            os.chdir("d")
+        (class_folders / "dark" / "0.png").rename("deep.png")
+    finally:
+        os.chdir(start)
+    files, skipped = list_picture_files(class_folders)
+    assert (len(files), skipped) == (20, [])
+    assert [file.path.name for file in files if file.class_name == "dark"][-1] == "deep.png"
+
+
+def test_names_of_classes_are_printable(class_folders):
+    """They reach terminals, pages and metrics, some of which fail on what is not Unicode."""
+    (class_folders / "dark").rename(os.fsdecode(os.fsencode(class_folders) + b"/\xff\x1b[31m"))
+    (class_folders / "light").rename(class_folders / "a\u202eb")
+    files, _ = list_picture_files(class_folders)
+    assert {file.class_name for file in files} == {"\\udcff\\x1b[31m", "a\\u202eb"}

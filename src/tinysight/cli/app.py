@@ -14,6 +14,7 @@ import typer
 from .. import __version__
 from ..errors import SettingsError, TinysightError
 from . import console
+from .cache import cache
 from .compare import compare
 from .evaluate import evaluate
 from .export import export
@@ -99,3 +100,4 @@ def options(
 
 for command in (train, evaluate, compare, report, study, predict, export, serve, summary):
     app.command()(command)
+app.add_typer(cache, name="cache")

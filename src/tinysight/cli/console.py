@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..escapes import printable, printable_json
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -34,7 +36,6 @@ FRAMING_LINES = {
     "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
     "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
 }
-CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 class Output(Console):
@@ -59,11 +60,6 @@ class Output(Console):
 
 out = Output(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """Return a text with control characters escaped, so that a file's name cannot send commands to the terminal."""
-    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)  # the test is ten times as fast
 
 
 def print_line(text: str, style: str = "") -> None:
@@ -340,12 +336,14 @@ def _cells(prediction: "Prediction", reject: bool) -> tuple[str, ...]:
 def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:
     if output_format == "json":
         is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        return json.dumps(prediction.to_dict(), ensure_ascii=not is_unicode) + "\n"
+        return printable_json(json.dumps(prediction.to_dict(), ensure_ascii=not is_unicode, allow_nan=False)) + "\n"
     if output_format == "csv":
         values = [value for class_name, share in prediction.ranking for value in (class_name, share)]
-        return _csv_line([prediction.source, *values, int(prediction.is_rejected), prediction.note])
-    cells = (prediction.source, *_cells(prediction, reject))
-    return "\t".join(map(printable, cells)).rstrip("\t") + "\n"
+        cells = [prediction.source, *values, int(prediction.is_rejected), prediction.note]
+        is_terminal = sys.stdout.isatty()  # a file gets the names as they are
+        return _csv_line([printable(cell) if is_terminal and isinstance(cell, str) else cell for cell in cells])
+    texts = (prediction.source, *_cells(prediction, reject))
+    return "\t".join(map(printable, texts)).rstrip("\t") + "\n"
 
 
 def _csv_header(prediction: "Prediction") -> list[str]:

@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..escapes import printable
 from . import console
-from .console import interval, percent, print_line, print_table, printable
+from .console import interval, percent, print_line, print_table
 from .options import DONE, DONE_IN_PART, ClassifierArgument, DataArgument
 
 if TYPE_CHECKING:

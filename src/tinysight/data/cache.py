@@ -1,6 +1,7 @@
 """Keeps decoded images on disk, a folder for each image set, as memory-mapped arrays.
 
 A folder is filled under a temporary name and renamed when it is complete, so that a killed run leaves no partial one.
+`cached_folders` checks what is opened, and removes what is not needed.
 """
 
 import atexit
@@ -20,6 +21,9 @@ from typing import BinaryIO
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
+
+from ..errors import DataError
+from .cached_folders import complete, is_intact, limit_size, locked, mark_as_used, max_bytes, remove, remove_left_overs
 
 LAYOUT = 5  # counted up when the stored files change, so that no old folder is misread
 IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
@@ -55,13 +59,27 @@ def file_fingerprint(path: Path) -> tuple[str, int, int, int]:
     return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def images_folder() -> Path:
+    """Return the folder with a folder for each cached set."""
+    return cache_folder() / "images"
+
+
 def entry_folder(key: str) -> Path:
     """Return the folder in which the set of that key is cached, if it is."""
-    return cache_folder() / "images" / key
+    return images_folder() / key
+
+
+def checked_folder(key: str) -> Path | None:
+    """Return that folder if its files are as they were stored; None if it must be filled anew."""
+    folder = entry_folder(key)
+    if not is_intact(folder):
+        return None
+    mark_as_used(folder)
+    return folder
 
 
 @contextmanager
-def building(key: str, shape: tuple[int, ...]) -> Iterator[Entry]:
+def building(key: str, shape: tuple[int, ...], source: str = "") -> Iterator[Entry]:
     """Give a new folder for a set's files; when the block ends without an error, it becomes the set's folder.
 
     Where the cache cannot be written, or its disk is full, the folder is a temporary one, removed when the process
@@ -70,17 +88,23 @@ def building(key: str, shape: tuple[int, ...]) -> Iterator[Entry]:
     Args:
         key: The set's `fingerprint`; a folder that the cache has for it is replaced.
         shape: ``(num_images, height, width)`` or ``(num_images, height, width, 3)``, the largest that may be needed.
+        source: The name or path that the set is loaded from, for `tinysight cache list`.
 
     Raises:
-        OSError: The disk for temporary folders is full too.
+        DataError: The disk for temporary folders is full too.
+        SettingsError: The limit of the cache's size is no number.
     """
-    final = entry_folder(key)
+    limit, final = max_bytes(), entry_folder(key)
+    remove_left_overs(final.parent)
     entry = Entry(_new_folder(final, prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE))
     try:
-        yield entry
-        if entry.folder.parent == final.parent:
-            shutil.rmtree(final, ignore_errors=True)
-            entry.folder = _renamed(entry.folder, final)
+        with locked(entry.folder):
+            yield entry
+            if entry.folder.parent == final.parent:
+                complete(entry.folder, source)
+                remove(final)
+                entry.folder = _renamed(entry.folder, final)
+                limit_size(final.parent, entry.folder, limit)
     except BaseException:
         shutil.rmtree(entry.folder, ignore_errors=True)
         raise
@@ -92,7 +116,14 @@ def _new_folder(final: Path, num_bytes: int) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
         return _with_full_size(Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent)), num_bytes)
     except OSError:
+        pass
+    try:
         return _with_full_size(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
+    except OSError as error:
+        places = f"{final.parent} and {tempfile.gettempdir()}"
+        size = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
+        advice = "free some space, or set TINYSIGHT_CACHE to a folder on another disk"
+        raise DataError(f"{places}: no room for {size} of decoded images ({error.strerror}); {advice}") from None
 
 
 def _with_full_size(folder: Path, num_bytes: int) -> Path:

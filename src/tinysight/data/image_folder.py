@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from os import cpu_count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, PictureError
+from ..escapes import printable
 from ..preprocessing.decode import read_picture, without_warnings
 from ..preprocessing.formats import is_picture_file
 from ..preprocessing.framing import Framed, Framing, frame_picture
@@ -43,39 +45,48 @@ def list_picture_files(folder: Path) -> tuple[list[PictureFile], list[str]]:
         DataError: A folder cannot be read.
     """
     # Find the class folders of each split
-    loose_files, folders = _entries(folder)
-    skipped = [f"{folder}: {len(loose_files)} file(s) in no class folder skipped"] if loose_files else []
-    split_folders = [top for top in folders if _is_split_folder(top)]
-    if any(SPLIT_FOLDERS[top.name.lower()] == "train" for top in split_folders):
+    top = _entries(folder)
+    skipped = _describe_loose(folder, top)
+    split_folders = [path for path in top.folders if _is_split_folder(path)]
+    if any(SPLIT_FOLDERS[path.name.lower()] == "train" for path in split_folders):
         first = split_folders[0].name
-        skipped += [f"{top}: skipped, since it is beside {first}" for top in folders if top not in split_folders]
-        num_loose = {top: len(_entries(top)[0]) for top in split_folders}
-        skipped += [f"{top}: {n} file(s) in no class folder skipped" for top, n in num_loose.items() if n]
-        splits = [(SPLIT_FOLDERS[top.name.lower()], _entries(top)[1]) for top in split_folders]
+        skipped += [f"{path}: skipped, since it is beside {first}" for path in top.folders if path not in split_folders]
+        splits = []
+        for path in split_folders:
+            below = _entries(path)
+            skipped += _describe_loose(path, below)
+            splits.append((SPLIT_FOLDERS[path.name.lower()], below.folders))
     else:
-        splits = [("all", folders)]
+        splits = [("all", top.folders)]
 
     # List the pictures of each class
     files: list[PictureFile] = []
     for split, class_folders in splits:
         for class_folder in class_folders:
-            below = _files_below(class_folder)
-            pictures = [path for path in below if is_picture_file(path)]
+            found, others = _files_below(class_folder)
+            pictures = [path for path in found if is_picture_file(path)]
             if not pictures:
                 skipped.append(f"{class_folder}: no pictures in it; not a class")
-            elif len(below) > len(pictures):
-                skipped.append(f"{class_folder}: {len(below) - len(pictures)} file(s) that are no pictures skipped")
-            class_name = unicodedata.normalize("NFC", class_folder.name)  # macOS writes accents apart
+            elif len(found) > len(pictures):
+                skipped.append(f"{class_folder}: {len(found) - len(pictures)} file(s) that are no pictures skipped")
+            skipped += others
+            class_name = printable(unicodedata.normalize("NFC", class_folder.name))  # macOS writes accents apart
             files += [PictureFile(path, class_name, split) for path in pictures]
     return files, skipped
+
+
+def _describe_loose(folder: Path, entries: "_Entries") -> list[str]:
+    """Return a line on the files that are in no class folder, and one on each thing that is no file."""
+    num_files = len(entries.files)
+    return [f"{folder}: {num_files} file(s) in no class folder skipped"] * bool(num_files) + entries.others
 
 
 def _is_split_folder(folder: Path) -> bool:
     """Tell the folder of a split, such as ``train/``, from a class of that name: it has most pictures in subfolders."""
     if folder.name.lower() not in SPLIT_FOLDERS:
         return False
-    files, folders = _entries(folder)
-    num_below = sum(_num_pictures(_files_below(below)) for below in folders)
+    files, folders, _ = _entries(folder)
+    num_below = sum(_num_pictures(_files_below(below)[0]) for below in folders)
     return bool(folders) and (num_below > _num_pictures(files) or not _num_pictures(files))
 
 
@@ -83,19 +94,44 @@ def _num_pictures(files: list[Path]) -> int:
     return sum(is_picture_file(path) for path in files)
 
 
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files and the folders in a folder, sorted, without hidden ones."""
+class _Entries(NamedTuple):
+    """What is in a folder, sorted, without what is hidden: files, folders, and a line for each other thing."""
+
+    files: list[Path]
+    folders: list[Path]
+    others: list[str]
+
+
+def _entries(folder: Path) -> _Entries:
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
-        return [path for path in paths if path.is_file()], [path for path in paths if path.is_dir()]
+        entries = _Entries([], [], [])
+        for path in sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__"))):
+            if path.is_file():
+                entries.files.append(path)
+            elif path.is_dir():
+                entries.folders.append(path)
+            else:
+                kind = (
+                    "a link that leads nowhere"
+                    if path.is_symlink() and not path.exists()
+                    else "a pipe, a socket or a device"
+                )
+                entries.others.append(f"{path}: {kind}; skipped")
+        return entries
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Return all files in a folder and its subfolders, sorted; links to folders are not followed."""
-    files, folders = _entries(folder)
-    return files + [path for below in folders if not below.is_symlink() for path in _files_below(below)]
+def _files_below(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return all files in a folder and its subfolders, sorted, and a line for each thing that is skipped."""
+    files, others, waiting = [], [], [folder]
+    while waiting:
+        entries = _entries(waiting.pop())
+        files += entries.files
+        others += entries.others
+        others += [f"{path}: a link to a folder; skipped" for path in entries.folders if path.is_symlink()]
+        waiting += [path for path in reversed(entries.folders) if not path.is_symlink()]
+    return files, others
 
 
 def decode_files(

@@ -153,7 +153,7 @@ def _load_arrays(source: ArraySource, like: Framing | None, progress: Progress |
 
     # Frame them into the cache, then store what belongs to them
     images_shape = (len(labels), *framing.image_shape)
-    with cache.building(key, images_shape) as entry:
+    with cache.building(key, images_shape, _listed_name(source.name)) as entry:
         images = cache.writable_images(entry.folder, images_shape)
         faults = _frame_into(images, splits, framing, source.is_framed, progress)
         del images
@@ -163,6 +163,11 @@ def _load_arrays(source: ArraySource, like: Framing | None, progress: Progress |
         notes = [] if like else leave_out_blank(codes, faults, names)
         _store(entry.folder, labels, codes.astype(np.uint8), class_names, framing, sources, {"notes": notes})
     return _open(entry.folder, source.name)
+
+
+def _listed_name(name: str) -> str:
+    """Return a named set's name, or a path without reference to the current folder."""
+    return name if name in NAMES else str(Path(name).absolute())
 
 
 def _frame_into(
@@ -215,7 +220,7 @@ def _load_folder(
     in_colour = framing.channels == 3 or not (keep_channels or framing.method == "ink")
     framing = replace(framing, channels=3 if in_colour else 1)
 
-    with cache.building(key, (len(files), *framing.image_shape)) as entry:
+    with cache.building(key, (len(files), *framing.image_shape), str(path.absolute())) as entry:
         # Decode each picture into its row
         images = cache.writable_images(entry.folder, (len(files), *framing.image_shape))
         report = progress or (lambda *_: None)
@@ -319,7 +324,8 @@ def _open(folder: Path, name: str) -> ImageSet:
 
 def _from_cache(key: str, name: str) -> ImageSet | None:
     """Open a cached set; None if it is not there or damaged."""
+    folder = cache.checked_folder(key)
     try:
-        return _open(cache.entry_folder(key), name)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return _open(folder, name) if folder else None
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # another process may have removed it
         return None

@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from ..files import open_without_waiting
+
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # as Pillow calls them
 SUFFIXES = frozenset(
     ".bmp .gif .jpg .jpeg .jpe .jfif .png .apng .pbm .pgm .ppm .pnm .tif .tiff .webp".split()  # noqa: SIM905
@@ -57,7 +59,7 @@ def is_picture_file(path: str | Path) -> bool:
     if has_suffix(name):
         return True
     try:
-        with open(name, "rb", buffering=0) as file:  # noqa: PTH123 - there may be millions
-            return is_picture_content(name, file.read(NUM_START_BYTES))
+        with open_without_waiting(name) as file:
+            return is_picture_content(name, file.read(NUM_START_BYTES) or b"")
     except OSError:
         return False

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..data.cache import cache_folder
+from ..data.cached_folders import is_private
 from ..errors import OutputError
 from ..files import write_whole
 
@@ -62,9 +63,7 @@ def _prepared_folder() -> Path | None:
     kind = [sorted(lines), num_cores, os.environ.get("XLA_FLAGS"), version("tensorflow")]
     folder = (cache_folder() / "programs" / sha256(json.dumps(kind).encode()).hexdigest()[:16]).absolute()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    is_ours = (
-        folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o022
-    )  # never run another user's machine code
+    is_ours = is_private(folder)  # never run another user's machine code
     is_usable = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > MIN_FREE_BYTES
     if not is_ours or not is_usable or any(map(str.isspace, str(folder))):  # spaces separate TensorFlow's flags
         return None
