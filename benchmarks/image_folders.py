@@ -34,7 +34,7 @@ class ImageFolder:
     inverted: bool = False
     best: str = "--recipe accurate"
     long: bool = False
-    epochs: int = 20
+    epochs: int = 50
 
     @property
     def is_whole(self) -> bool:
@@ -55,7 +55,7 @@ FOLDERS = {
     ),
     "mnist-1": ImageFolder("MNIST, 1 % of the training images", "mnist", 0.01, 1.0, best=DRAWN),
     "mnist-10": ImageFolder("MNIST, 10 % of the training images", "mnist", 0.1, 1.0, best=DRAWN, long=True),
-    "mnist-100": ImageFolder("MNIST", "mnist", 1.0, 1.0, best=DRAWN, long=True, epochs=2),
+    "mnist-100": ImageFolder("MNIST", "mnist", 1.0, 1.0, best=DRAWN, long=True, epochs=3),
 }  # fmt: skip
 
 

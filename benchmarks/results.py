@@ -254,7 +254,7 @@ def _own_images_part(result: Result) -> str:
         "defaults, or `LinearSVC` for more than 10,000 training images, as scikit-learn advises.",
         "- Keras convnet: three convolutions with max pooling and a dense layer of 128, at 64×64 in colour, as in the "
         "tutorial “Image classification”. A fifth of the training images are for validation. At most "
-        f"{FOLDERS['omniglot'].epochs} epochs, and early stopping after 3 without a lower validation loss; at most "
+        f"{FOLDERS['omniglot'].epochs} epochs, and early stopping after 5 without a lower validation loss; at most "
         f"{FOLDERS['mnist-100'].epochs} epochs with all of MNIST's training images.\n",
         "| pictures | classes | training, test images | " + " | ".join(OWN_IMAGES[name] for name in programs) + " |",
         "|---" * (3 + len(programs)) + "|",

@@ -42,7 +42,7 @@ model.fit(
     train.cache().shuffle(1_000).prefetch(1),
     validation_data=validation.cache().prefetch(1),
     epochs=folders.max_epochs,
-    callbacks=[keras.callbacks.EarlyStopping(patience=3, restore_best_weights=True)],
+    callbacks=[keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True)],
     verbose=0,
 )
 folders.report(model.predict(test, verbose=0).argmax(1), labels)
