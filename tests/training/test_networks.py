@@ -86,36 +86,6 @@ def test_both_apis_take_both_positions(position):
         assert (kinds.index("dropout") > activation) == (position == "after")
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_with_the_same_weights_both_apis_give_equal_outputs(batch, dropout):
-    one, other = sequential(dropout=dropout), functional(dropout=dropout)
-    other.set_weights(one.get_weights())
-    np.testing.assert_array_equal(one.predict(batch[0], verbose=0), other.predict(batch[0], verbose=0))
-
-
-def test_with_the_same_masks_dropout_before_and_after_relu_is_the_same_function(batch):
-    """The masks are the same because both models draw them, in the same order, from the same seed."""
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(0)
-    models = [functional(dropout=0.5, dropout_position=position) for position in ("before", "after")]
-    models[1].set_weights(models[0].get_weights())
-    outputs, gradients = [], []
-    for model in models:
-        for number, layer in enumerate(layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)):
-            layer.seed_generator.state.assign([7, number])
-        with tf.GradientTape() as tape:
-            probabilities = model(batch[0], training=True)
-            loss = tf.reduce_mean(keras.losses.categorical_crossentropy(batch[1], probabilities))
-        outputs.append(probabilities.numpy())
-        gradients.append([gradient.numpy() for gradient in tape.gradient(loss, model.trainable_variables)])
-    np.testing.assert_array_equal(*outputs)
-    for before, after in zip(*gradients, strict=True):
-        np.testing.assert_array_equal(before, after)
-    inference = models[0](batch[0], training=False).numpy()
-    assert np.abs(outputs[0] - inference).max() > 1e-4, "the masks did nothing"
-
-
 def test_widths_shape_and_classes_generalise():
     for build in (sequential, functional):
         model = build(image_shape=(8, 9, 3), num_classes=4, hidden=(7,), dropout=0.2)
