@@ -9,11 +9,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_HEADER = Struct(">IIBBBBBI")  # width, height, bit depth, colour type, three methods, checksum
 PNG_CHUNK = Struct(">I4s")  # length, type
 PNG_MODES = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB"}  # 8 bits, grey or colour, not interlaced
-MAX_PNG_BYTES, MAX_PNG_SIDE, MAX_PNG_PIXELS = (
-    2**16,
-    2**12,
-    2**20,
-)  # Pillow's overhead is small beside the decoding of larger ones
+# Pillow's overhead is small beside the decoding of larger ones
+MAX_PNG_BYTES, MAX_PNG_SIDE, MAX_PNG_PIXELS = 2**16, 2**12, 2**20
 
 
 def read_plain_png(data: bytes, max_pixels: int = MAX_PNG_PIXELS) -> Image.Image | None:
