@@ -215,7 +215,8 @@ def test_the_gap_of_one_training_has_newcombes_interval():
         (1.0, 0.95, {"recipe": "accurate", "dropout": 0.1}, {"dropout": 0.3}),
         (1.0, 0.95, {"recipe": "robust", "dropout": 0.5}, {}),
         (0.7, 0.69, {"dropout": 0.9}, {"dropout": 0.45}),
-        (0.7, 0.69, {"epochs": 4}, {"epochs": 12}),
+        (0.7, 0.69, {"epochs": 2}, {"epochs": 6}),
+        (0.7, 0.69, {"epochs": 4}, {}),  # it was stopped after 2
         (0.985, 0.983, {}, {}),
     ],
 )
