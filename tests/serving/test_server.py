@@ -112,3 +112,42 @@ def test_uvicorn_has_the_internals_that_the_server_uses(class_path):
     names = {*dir(found), *found.__init__.__code__.co_names}
     missing = set(UVICORN_INTERNALS[class_path].split()) - names
     assert not missing, message.format(f"{class_path}.{min(missing)}")
+
+
+CHUNKED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"zz\r\nabc", b"-5\r\nabc", b"3\r\nabcdefg", b"f" * 17 + b"\r\n", b"3;\0\r\nabc\r\n"]
+)
+def test_broken_chunks_are_answered(service, chunk):
+    answer = service.send_raw(CHUNKED + chunk)
+    assert raw_status(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"the request is not valid HTTP/1.1" in answer
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /predict HTTP/1.1\r\nTransfer-Encoding: gzip, chunked", 501),
+        (b"POST /predict HTTP/1.1\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 501),
+        (b"GET / HTTP/2.0", 505),
+        (b"GET / HTTP/0.9", 505),
+    ],
+)
+def test_other_encodings_and_versions_are_refused(service, head, status):
+    answer = service.send_raw(head + b"\r\nHost: localhost\r\n\r\n0\r\n\r\n")
+    assert raw_status(answer) == status
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_trailers_are_no_headers(service):
+    """A proxy that filters headers may let them through."""
+    body = b"0\r\nHost: elsewhere.example\r\nOrigin: https://elsewhere.example\r\n\r\n"
+    answer = service.send_raw(CHUNKED + body, end=False)
+    assert raw_status(answer) == 422, answer
+    get = b"GET /classifier HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    assert raw_status(service.send_raw(get + b"\r\n" + body, end=False)) == 200
+    foreign = get + b"Origin: https://a.example\r\n\r\n0\r\nOrigin: http://localhost\r\n\r\n"
+    assert raw_status(service.send_raw(foreign, end=False)) == 403
