@@ -161,11 +161,11 @@ class ApiKeyCheck:
             api_key: The key; empty if requests need none.
         """
         self._application = application
-        self._authorization = f"Bearer {api_key}".encode() if api_key else b""
+        self._api_key = api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with an error."""
-        if scope["type"] == "http" and self._authorization and (error := self._error(scope)):
+        if scope["type"] == "http" and self._api_key and (error := self._error(scope)):
             await error_response(error)(scope, receive, send)
         else:
             await self._application(scope, receive, send)
@@ -178,7 +178,8 @@ class ApiKeyCheck:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 given = value
-        if hmac.compare_digest(given, self._authorization):
+        scheme, _, key = given.partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(b" "), self._api_key):
             return None
         problem = "this is not the service's API key" if given else "an API key is needed"
         message = f"{problem}; programs send it in the header Authorization: Bearer KEY"
