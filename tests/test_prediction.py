@@ -1,7 +1,9 @@
 import io
 import os
 import shutil
+import signal
 import sys
+import tracemalloc
 import zipfile
 from functools import partial
 
@@ -9,17 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight import prediction
+from tinysight import picture_sources, prediction
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError, PictureError, SettingsError
-from tinysight.prediction import (
-    PICTURES_AT_A_TIME,
-    PassedOver,
-    count_sources,
-    find_sources,
-    predict_files,
-    predict_sources,
-)
+from tinysight.picture_sources import PassedOver, count_sources, find_sources
+from tinysight.prediction import PICTURES_AT_A_TIME, predict_files, predict_sources
+from tinysight.preprocessing import framing
 
 
 @pytest.fixture
@@ -272,10 +269,101 @@ def test_folders_may_be_deeper_than_calls(tmp_path):
     assert [name for name, _ in found] == [str(deepest / "a.png")]
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_damage_in_an_archive_costs_a_line(tmp_path, compression):
+@pytest.mark.parametrize(
+    ("method", "name"), [(zipfile.ZIP_BZIP2, "BZIP2"), (zipfile.ZIP_LZMA, "LZMA"), (99, "method 99")]
+)
+def test_members_that_would_be_unpacked_without_limit_are_named(tmp_path, pictures, method, name):
     path = tmp_path / "some.zip"
-    with zipfile.ZipFile(path, "w", compression) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", bytes(2**24), zipfile.ZIP_DEFLATED if method == 99 else method)
+        archive.writestr("noext", bytes(2**24), zipfile.ZIP_DEFLATED if method == 99 else method)
+        archive.write(pictures / "0.png", "b.png")
+    data = bytearray(path.read_bytes())
+    for start in (data.index(b"PK\1\2") + 10, data.index(b"PK\1\2", data.index(b"PK\1\2") + 4) + 10):
+        data[start] = method
+    path.write_bytes(data)
+    tracemalloc.start()
+    (_, failure), (good, content), (_, note) = find_sources([str(path)])
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert str(failure).startswith(f"{path}/a.png: is compressed with {name}")
+    assert (good, content) == (f"{path}/b.png", (pictures / "0.png").read_bytes())
+    assert isinstance(note, PassedOver)
+
+
+def test_a_member_larger_than_a_picture_may_be_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_sources, "MAX_FILE_BYTES", 2**20)
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(2**24))
+    tracemalloc.start()
+    ((_, failure),) = find_sources([str(path)])
+    assert tracemalloc.get_traced_memory()[1] < 2**18
+    tracemalloc.stop()
+    assert str(failure) == f"{path}/a.png: the file is larger than 1 MiB"
+
+
+def fail_at(monkeypatch, target, run):
+    """Have `run` be called for each picture of 33×33 pixels, just before it is framed."""
+    frame = framing.frame_picture
+
+    def frame_or_fail(picture, wanted):
+        if picture.size == (33, 33):
+            run()
+        return frame(picture, wanted)
+
+    monkeypatch.setattr(target, "frame_picture", frame_or_fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(IndexError("x"), "unexpected IndexError"), (MemoryError(), "not enough memory")]
+)
+@pytest.mark.parametrize("num_pictures", [3, 200])
+def test_whatever_a_picture_raises_is_its_own_failure(classifier, pictures, monkeypatch, error, words, num_pictures):
+    def fail():
+        raise error
+
+    fail_at(monkeypatch, framing, fail)
+    Image.new("L", (33, 33)).save(pictures / "guilty.png")
+    names = [pictures / "1.png"] * num_pictures
+    names[1] = pictures / "guilty.png"
+    predictions, failures = predictions_of(classifier, names, 2)
+    assert len(predictions) == num_pictures - 1
+    (failure,) = failures
+    assert failure.startswith(f"{pictures / 'guilty.png'}: ")
+    assert words in failure
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that end a process")
+@pytest.mark.parametrize("end", ["hangs", "crashes"])
+def test_a_picture_that_hangs_or_crashes_is_named_and_left_out(classifier, pictures, monkeypatch, end):
+    def hang():
+        while True:
+            pass
+
+    fail_at(monkeypatch, framing, hang if end == "hangs" else lambda: os._exit(1))
+    monkeypatch.setattr(prediction, "PICTURE_SECONDS", 0.2)
+    monkeypatch.setattr(prediction, "PICTURES_AT_A_TIME", 4)
+    Image.new("L", (33, 33)).save(pictures / "guilty.png")
+    names = [pictures / "1.png", pictures / "guilty.png", *[pictures / "2.png"] * 10]
+    predictions, failures = predictions_of(classifier, names, 2)
+    assert [prediction.source for prediction in predictions] == [str(name) for name in names if name.stem != "guilty"]
+    (failure,) = failures
+    assert failure.startswith(f"{pictures / 'guilty.png'}: reading it crashed, or took longer than 0.2 seconds")
+
+
+def test_a_large_file_is_read_in_a_process_that_can_be_ended(classifier, pictures, monkeypatch):
+    fail_at(monkeypatch, framing, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    Image.new("L", (33, 33)).save(pictures / "guilty.png")
+    with (pictures / "guilty.png").open("ab") as file:
+        file.write(bytes(2**22))
+    predictions, failures = predictions_of(classifier, [pictures / "0.png", pictures / "guilty.png"], 2)
+    assert (len(predictions), len(failures)) == (1, 1)
+
+
+def test_damage_in_an_archive_costs_a_line(tmp_path):
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(range(256)) * 9)
         archive.writestr("b.png", b"b")
     data = bytearray(path.read_bytes())

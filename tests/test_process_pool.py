@@ -80,3 +80,16 @@ def test_an_error_in_a_process_is_raised_by_the_generator():
 def test_a_process_that_is_killed_is_an_error():
     with pytest.raises(TinysightError, match="has been killed"):
         list(map_in_processes(partial(prepare, die), iter(range(9)), 2))
+
+
+def die_at_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_task_that_kills_its_process_may_have_another_result():
+    results = map_in_processes(
+        partial(prepare, die_at_three), iter(range(9)), 2, if_killed=lambda task: f"killed {task}"
+    )
+    assert list(results) == [0, 1, 2, "killed 3", 4, 5, 6, 7, 8]

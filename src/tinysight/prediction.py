@@ -3,14 +3,11 @@
 At most four batches of 128 pictures for each process are under way at a time, however many pictures there are.
 """
 
-import glob
-import lzma
 import os
-import sys
-import zipfile
-import zlib
+import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -20,31 +17,19 @@ from PIL.Image import Image
 
 from .classifier import Classifier, Prediction, check_top
 from .errors import PictureError
+from .picture_sources import PassedOver, Source, find_sources
 from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture, without_warnings
-from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
 from .preprocessing.framing import Framed, frame_pictures
-from .preprocessing.inputs import MAX_FILE_BYTES, read_file
+from .preprocessing.inputs import read_file
+from .preprocessing.turns import LARGE_PICTURES
 from .process_pool import map_in_processes
 
 PICTURES_AT_A_TIME = 128
 BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
+QUICK_BYTES = 2**22  # of files that are certain to take seconds only, whatever is in them
+PICTURE_SECONDS = 30  # of computing that a picture may take, where processes read them; the largest take about three
 Finish = Callable[[Sequence[Prediction], Sequence[Framed]], Any]
-STANDARD_INPUT = "-"
-# What reading an archive raises; each compression method has an error of its own
-ARCHIVE_ERRORS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
-)  # fmt: skip
-
-
-class PassedOver(str):
-    """A line on what was found beside the pictures of a folder or an archive."""
-
-    __slots__ = ()
-
-
-# A picture's name, and its path, its content, or why it cannot be read; or a folder's name, and what was passed over
-Source = tuple[str, str | bytes | PictureError | PassedOver]
 
 
 class Outcome(NamedTuple):
@@ -115,7 +100,8 @@ def predict_sources(
 ) -> Generator[Outcome]:
     """Predict every picture that `names` mean, a batch at a time; closing the generator ends its processes.
 
-    Pictures that fit one batch are predicted by this process, more by several.
+    Pictures that fit one batch are predicted by this process, more by several. So are large files, unless there is a
+    `start_method`: processes that hang or crash are ended, and only the picture at fault fails.
 
     Args:
         load: Loads the classifier; called in each process.
@@ -132,15 +118,75 @@ def predict_sources(
         num_processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     batches = _batches(find_sources(names))
     first = list(islice(batches, num_processes))
-    prepare = partial(_prepare, load, top, finish)
-    if len(first) == 1:
-        yield from map(prepare(), chain(first, batches))
-    else:
-        yield from map_in_processes(prepare, chain(first, batches), len(first), start_method)
+    if len(first) == 1 and (start_method or not _is_large(first[0])):
+        yield from map(_prepare(load, top, finish), chain(first, batches))
+        return
+    with _shared_file() as turns:
+        prepare = partial(_prepare_process, load, top, finish, turns)
+        results = map_in_processes(
+            partial(_in_list, prepare),
+            chain(first, batches),
+            len(first),
+            start_method,
+            partial(_one_by_one, prepare, start_method),
+        )
+        with closing(results):
+            for outcomes in results:
+                yield from outcomes
+
+
+@contextmanager
+def _shared_file() -> Iterator[str]:
+    """Yield the path of an empty file for `Turns.share`; an empty text where there can be none."""
+    try:
+        file = tempfile.NamedTemporaryFile(prefix="tinysight-")  # noqa: SIM115 - below
+    except OSError:  # no folder for temporary files can be written
+        yield ""
+        return
+    with file:
+        yield file.name
+
+
+def _is_large(batch: list[Source]) -> bool:
+    """Tell whether files are so large that they may take long: they are read in a process, which can be ended."""
+    num_bytes = 0
+    for _, content in batch:
+        if isinstance(content, bytes):
+            num_bytes += len(content)
+        elif isinstance(content, str) and not isinstance(content, PassedOver):
+            with suppress(OSError, ValueError):
+                num_bytes += os.stat(content).st_size  # noqa: PTH116
+    return num_bytes > QUICK_BYTES
 
 
 def _prepare(load: Callable[[], Classifier], top: int, finish: Finish) -> Callable[[list[Source]], Outcome]:
     return partial(_predict_batch, load(), top, finish)
+
+
+def _prepare_process(
+    load: Callable[[], Classifier], top: int, finish: Finish, turns: str
+) -> Callable[[list[Source]], Outcome]:
+    LARGE_PICTURES.share(turns)
+    return partial(_predict_batch, load(), top, finish, has_time_limit=True)
+
+
+def _in_list(prepare: Callable[[], Callable[[list[Source]], Outcome]]) -> Callable[[list[Source]], list[Outcome]]:
+    run = prepare()
+    return lambda batch: [run(batch)]
+
+
+def _one_by_one(
+    prepare: Callable[[], Callable[[list[Source]], Outcome]], start_method: str | None, batch: list[Source]
+) -> list[Outcome]:
+    """Predict each picture of a batch whose process was ended, so that only the one at fault fails."""
+    tasks = ([source] for source in batch)
+    return list(map_in_processes(prepare, tasks, 1, start_method, _ended))
+
+
+def _ended(batch: list[Source]) -> Outcome:
+    """Return the outcome for a single picture that has ended its process."""
+    reason = f"reading it crashed, or took longer than {PICTURE_SECONDS} seconds of computing; save it anew"
+    return Outcome(0, None, [(0, f"{batch[0][0]}: {reason}")], [])
 
 
 def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
@@ -157,14 +203,31 @@ def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
 
 
 @one_blas_thread()
-def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list[Source]) -> Outcome:
+def _predict_batch(
+    classifier: Classifier, top: int, finish: Finish, batch: list[Source], has_time_limit: bool = False
+) -> Outcome:
     pictures = [source for source in batch if not isinstance(source[1], PassedOver)]
     notes = [str(note) for _, note in batch if isinstance(note, PassedOver)]
+    try:
+        sources, framed, failures = _frame_together(classifier, pictures, has_time_limit)
+    except Exception:  # a fault of ours, or no memory: that of one picture shall not be that of the others
+        sources, framed, failures = _frame_each(classifier, pictures, has_time_limit)
+    predictions = classifier.predict_framed(sources, framed, top)
+    return Outcome(len(predictions), finish(predictions, framed) if predictions else None, failures, notes)
+
+
+# The names and the inputs of the pictures that could be read; the positions of the others, and why
+Readable = tuple[list[str], list[Framed], list[tuple[int, str]]]
+
+
+def _frame_together(classifier: Classifier, pictures: list[Source], has_time_limit: bool) -> Readable:
+    """Read and frame pictures, those that need no change all at once."""
     sources: list[str] = []
     failures: list[tuple[int, str]] = []
 
     def read() -> Iterator[Image]:
         for position, (name, content) in enumerate(_read_ahead(pictures)):
+            limit_time(PICTURE_SECONDS if has_time_limit else 0)
             try:
                 if isinstance(content, PictureError):
                     raise content
@@ -178,8 +241,33 @@ def _predict_batch(classifier: Classifier, top: int, finish: Finish, batch: list
 
     with without_warnings():
         framed = frame_pictures(read(), classifier.framing)
-    predictions = classifier.predict_framed(sources, framed, top)
-    return Outcome(len(predictions), finish(predictions, framed) if predictions else None, failures, notes)
+    limit_time(0)
+    return sources, framed, failures
+
+
+def _frame_each(classifier: Classifier, pictures: list[Source], has_time_limit: bool) -> Readable:
+    """Read and frame each picture alone; whatever that raises is this picture's failure."""
+    sources: list[str] = []
+    framed: list[Framed] = []
+    failures: list[tuple[int, str]] = []
+    for position, source in enumerate(pictures):
+        try:
+            one = _frame_together(classifier, [source], has_time_limit)
+        except MemoryError:
+            failures.append((position, f"{source[0]}: there is not enough memory for it; make it smaller"))
+        except Exception as error:
+            failures.append((position, f"{source[0]}: unexpected {type(error).__name__}; please report it"))
+        else:
+            sources += one[0]
+            framed += one[1]
+            failures += [(position, message) for _, message in one[2]]
+    return sources, framed, failures
+
+
+def limit_time(seconds: float) -> None:
+    """Have the system end this process after so much computing time; 0: never. On Windows this does nothing."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
@@ -201,144 +289,3 @@ def _content(source: str | bytes | PictureError) -> bytes | PictureError:
         return read_file(source) if isinstance(source, str) else source
     except PictureError as error:
         return error
-
-
-def find_sources(names: list[str]) -> Iterator[Source]:
-    """Yield each picture that names mean, as it is found; no more than one folder's names are in memory.
-
-    After the pictures of a folder or an archive comes a line on what was passed over in it, if anything was.
-
-    Args:
-        names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input.
-    """
-    for name in names:
-        if name == STANDARD_INPUT:
-            yield name, _read_standard_input()
-        elif glob.has_magic(name) and not os.path.lexists(name):
-            try:
-                matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
-            except RecursionError:
-                yield _failure(name, "the folders are nested too deep for a pattern; give the folder itself")
-                continue
-            if "**" in name:  # it matches the files in folders too
-                matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
-            found = (source for match in matches for source in _expand(match))  # a file called "-" is a file here
-            yield from _or_failure(found, name, "no file matches this pattern")
-        else:
-            yield from _expand(name)
-
-
-def count_sources(names: list[str]) -> int:
-    """Return the number of pictures that names mean, or 0 where it is known only after reading them."""
-    if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
-        return 0
-    return sum(not isinstance(content, PassedOver) for _, content in find_sources(names))
-
-
-def _expand(name: str) -> Iterator[Source]:
-    """Yield the pictures in a folder or an archive, or else the file of this name."""
-    if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
-        yield from _or_failure(_find_below(str(Path(name))), name, "no pictures in this folder")
-    elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
-        yield from _or_failure(_read_archive(name), name, "no pictures in this archive")
-    else:
-        yield name, name
-
-
-def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[Source]:
-    """Yield sources; where there are none, yield the reason."""
-    is_empty = True
-    for source in sources:
-        is_empty = is_empty and isinstance(source[1], PassedOver)
-        yield source
-    if is_empty:
-        yield _failure(name, reason)
-
-
-def _failure(name: str, reason: str) -> Source:
-    return name, PictureError(f"{name}: {reason}")
-
-
-def _find_below(folder: str) -> Iterator[Source]:
-    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over."""
-    top, waiting = folder, [folder]
-    num_others = num_links = 0
-    while waiting:
-        folder = waiting.pop()
-        files, folders = [], []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith((".", "__")):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.name)
-                    elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - a loop raises nothing
-                        num_links += 1
-                    elif _is_picture(entry):
-                        files.append(entry.name)
-                    else:
-                        num_others += 1
-        except OSError as error:
-            yield _failure(folder, f"cannot be read ({error.strerror})")
-            continue
-        start = "" if folder == os.curdir else os.path.join(folder, "")  # noqa: PTH118
-        for name in sorted(files):
-            yield start + name, start + name
-        waiting += [start + name for name in sorted(folders, reverse=True)]
-    yield from _passed_over(top, num_others, num_links)
-
-
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    if has_suffix(entry.name):
-        return entry.is_symlink() or entry.is_file()  # a link that leads nowhere is named as a failure
-    return os.path.isfile(entry.path) and is_picture_file(entry.path)  # noqa: PTH113 - as above
-
-
-def _passed_over(name: str, num_others: int, num_links: int = 0) -> Iterator[Source]:
-    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders"))
-    if found := [f"{count:,} {what}" for count, what in counts if count]:
-        yield name, PassedOver(f"{name}: {' and '.join(found)} skipped")
-
-
-def _read_standard_input() -> bytes | PictureError:
-    if sys.stdin is None:
-        return PictureError("standard input: it is closed")
-    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
-
-
-def _read_archive(name: str) -> Iterator[Source]:
-    """Yield the pictures in a ZIP archive, read into memory; nothing is written to disk."""
-    num_others = 0
-    try:
-        with zipfile.ZipFile(name) as archive:
-            for member in archive.infolist():
-                if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
-                    continue
-                if has_suffix(member.filename) or _is_picture_member(archive, member):
-                    yield _read_member(archive, member, f"{name}/{member.filename}")
-                else:
-                    num_others += 1
-    except ARCHIVE_ERRORS as error:
-        yield _failure(name, f"not a ZIP archive that can be read ({error})")
-    yield from _passed_over(name, num_others)
-
-
-def _is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Tell whether a file in an archive is a picture under another suffix; one that cannot be read is none."""
-    try:
-        with archive.open(member) as file:
-            return is_picture_content(member.filename, file.read(NUM_START_BYTES))
-    except ARCHIVE_ERRORS:
-        return False
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
-    try:
-        with archive.open(member) as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except ARCHIVE_ERRORS as error:
-        return _failure(name, f"cannot be read from the archive ({error})")
-    if len(content) > MAX_FILE_BYTES:
-        return _failure(name, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    return name, content

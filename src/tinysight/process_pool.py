@@ -6,8 +6,8 @@ SIGKILL (measured: both of two). These children end. It is also faster: 84 inste
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -24,7 +24,8 @@ def map_in_processes(
     tasks: Iterator[Task],
     num_processes: int,
     start_method: str | None = None,
-) -> Iterator[Result]:
+    if_killed: Callable[[Task], Result] | None = None,
+) -> Generator[Result]:
     """Run tasks in processes, which end when this generator ends, fails or is closed.
 
     A process gets a task only after its last result has been received, so that the two ends of its pipe never both
@@ -36,27 +37,36 @@ def map_in_processes(
         num_processes: Number of processes.
         start_method: One of `multiprocessing`'s; by default ``fork`` on Linux, where this must be the only
             thread, and ``spawn`` elsewhere.
+        if_killed: Called with the task of a process that was killed, or crashed; returns the task's result. Another
+            process is started instead. Without it, such a process ends all.
 
     Yields:
         The result of each task, in order.
 
     Raises:
         Exception: What `prepare` or a task raised.
-        TinysightError: A process was killed.
+        TinysightError: A process was killed, and there is no `if_killed`.
     """
     numbered = enumerate(tasks)
     pending = next(numbered, None)
-    busy: dict[Connection, int] = {}  # the number of the task that each process runs
+    busy: dict[Connection, tuple[int, Task | None]] = {}  # the task that each process runs, and its number
     done: dict[int, Result] = {}
     num_yielded = 0
-    with _processes(prepare, num_processes, start_method) as idle:
+    with closing(_Processes(prepare, start_method)) as processes:
+        idle = [processes.start() for _ in range(num_processes)]
         while pending or busy or done:
             # Give tasks to idle processes
             while pending and idle and pending[0] < num_yielded + AHEAD * num_processes:
                 connection = idle.pop()
                 number, task = pending
-                _send(connection, task)
-                busy[connection] = number
+                try:
+                    _send(connection, task)
+                except ProcessKilledError:
+                    if not if_killed:
+                        raise
+                    connection = processes.replace(connection)
+                    _send(connection, task)
+                busy[connection] = number, task if if_killed else None
                 pending = next(numbered, None)
             # Yield the results that are next in order
             while num_yielded in done:
@@ -65,33 +75,58 @@ def map_in_processes(
             # Wait for further results
             ready = wait(list(busy)) if busy else []
             for connection in [one for one in busy if one in ready]:
-                done[busy.pop(connection)] = _receive(connection)
-                idle.append(connection)
+                number, kept_task = busy.pop(connection)
+                try:
+                    done[number] = _receive(connection)
+                    idle.append(connection)
+                except ProcessKilledError:
+                    if not if_killed:
+                        raise
+                    done[number] = if_killed(kept_task)  # type: ignore[arg-type]
+                    idle.append(processes.replace(connection))
 
 
-@contextmanager
-def _processes(
-    prepare: Callable[[], Callable[[Any], Any]], num_processes: int, start_method: str | None
-) -> Iterator[list[Connection]]:
-    """Start processes, yield a connection to each, and end them."""
-    # Forking takes milliseconds and is safe while this is the only thread. Outside Linux, system threads may run, so
-    # processes are spawned.
-    context = get_context(start_method or ("fork" if sys.platform == "linux" else "spawn"))
-    processes, connections = [], []
-    try:
+class ProcessKilledError(TinysightError):
+    """A process was killed, or crashed."""
+
+    def __init__(self) -> None:
+        """Say what the user can do."""
+        super().__init__("a worker process has been killed, possibly out of memory; use smaller pictures")
+
+
+class _Processes:
+    """Starts processes, and ends them."""
+
+    def __init__(self, prepare: Callable[[], Callable[[Any], Any]], start_method: str | None) -> None:
+        # Forking takes milliseconds and is safe while this is the only thread. Outside Linux, system threads may run,
+        # so processes are spawned.
+        self._context = get_context(start_method or ("fork" if sys.platform == "linux" else "spawn"))
+        self._prepare = prepare
+        self._processes: dict[Connection, Any] = {}
+
+    def start(self) -> Connection:
+        """Start a process; return the connection to it."""
         with _interrupts_blocked():
-            for _ in range(num_processes):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(prepare, theirs, ours), daemon=True)  # type: ignore[attr-defined]
-                process.start()
-                theirs.close()
-                processes.append(process)
-                connections.append(ours)
-        yield list(connections)
-    finally:
-        for process in processes:
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(self._prepare, theirs, ours), daemon=True)  # type: ignore[attr-defined]
+            process.start()
+            theirs.close()
+            self._processes[ours] = process
+        return ours
+
+    def replace(self, connection: Connection) -> Connection:
+        """Start a process instead of one that has ended."""
+        process = self._processes.pop(connection)
+        process.terminate()
+        process.join()
+        connection.close()
+        return self.start()
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes.values():
             process.terminate()
-        for process, connection in zip(processes, connections, strict=False):
+        for connection, process in self._processes.items():
             process.join()
             connection.close()
 
@@ -130,7 +165,7 @@ def _send(connection: Connection, task: object) -> None:
     try:
         connection.send(task)
     except OSError:
-        raise _killed() from None
+        raise ProcessKilledError from None
 
 
 def _receive(connection: Connection) -> Any:
@@ -138,11 +173,7 @@ def _receive(connection: Connection) -> Any:
     try:
         result = connection.recv()
     except (EOFError, OSError):
-        raise _killed() from None
+        raise ProcessKilledError from None
     if isinstance(result, Exception):
         raise result
     return result
-
-
-def _killed() -> TinysightError:
-    return TinysightError("a worker process has been killed, possibly out of memory; use smaller pictures")

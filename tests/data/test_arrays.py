@@ -2,6 +2,7 @@ import gzip
 import io
 import struct
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -163,3 +164,82 @@ def test_labels_without_names_are_named_by_their_value():
 def test_labels_outside_their_names_are_refused():
     with pytest.raises(DataError, match="label 2 is outside 0–1"):
         label_indices([SplitArrays("train", IMAGES, np.array([0, 2]), "")], ("a", "b"), "set")
+
+
+def changed_header(path, name, old, new):
+    """Replace text in the header of an array of an .npz file."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {member: archive.read(member) for member in archive.namelist()}
+    contents[name] = contents[name].replace(old, new)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in contents.items():
+            archive.writestr(member, content)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": np.zeros((20_000, 28, 28), np.uint8), "y_train": LABELS}, "20,000 train images but 2 labels"),
+        ({"x_train": np.zeros((5_000, 28, 28), np.float32), "y_train": np.zeros(5_000, int)}, "expected uint8"),
+        ({"x_train": IMAGES, "y_train": LABELS, "x_test": np.zeros((20_000, 28, 28), np.uint8)}, "expected arrays"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_not_unpacked(tmp_path, arrays, message):
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, **arrays)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=message):
+        read_npz(path)
+    assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"(2, ", b"(9999999999, ", "announces"),
+        (b"'shape': (2,", b"'shape': (-2,", "announces|not a readable"),
+        (b"|u1", b"<u8", "expected uint8|announces"),
+        (b"NUMPY", b"NUMBY", "not a readable"),
+        (b"'descr'", b"'other'", "not a readable"),
+    ],
+)
+def test_headers_that_lie_are_refused(tmp_path, old, new, message):
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=IMAGES, y_train=LABELS)
+    changed_header(path, "x_train.npy", old, new)
+    with pytest.raises(DataError, match=message):
+        read_npz(path)
+
+
+def test_a_large_array_of_an_archive_is_mapped_not_read(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (300, 100, 100), np.uint8), rng.integers(0, 9, 300)
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, x_train=np.asfortranarray(images), y_train=labels)
+    monkeypatch.setattr(arrays, "MAX_BYTES_IN_MEMORY", 2**16)
+    tracemalloc.start()
+    (split,) = read_npz(path)
+    assert tracemalloc.get_traced_memory()[1] < 2_900_000
+    tracemalloc.stop()
+    np.testing.assert_array_equal(split.images, images)
+    np.testing.assert_array_equal(split.labels, labels)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_arrays_that_would_be_unpacked_without_limit_are_refused(tmp_path, method):
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("x_train.npy", bytes(2**24))
+    with pytest.raises(DataError, match="savez_compressed"):
+        read_npz(path)
+
+
+def test_damage_in_an_array_is_found(tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=IMAGES, y_train=LABELS)
+    data = bytearray(path.read_bytes())
+    data[data.index(IMAGES.tobytes())] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not a readable"):
+        read_npz(path)

@@ -2,16 +2,20 @@ import io
 import struct
 import subprocess
 import sys
+import threading
 import warnings
 
 import numpy as np
 import pytest
 from pictures import png_files
 from PIL import Image
+from samples import as_png
 
 from tinysight.errors import PictureError
-from tinysight.preprocessing import decode
-from tinysight.preprocessing.decode import read_picture
+from tinysight.preprocessing import bands, decode
+from tinysight.preprocessing.decode import num_pixels, read_picture
+from tinysight.preprocessing.jpeg import num_scans
+from tinysight.preprocessing.turns import LARGE_PICTURES
 
 
 def encoded(picture, kind="PNG", **options):
@@ -169,3 +173,78 @@ def test_libraries_write_nothing_on_standard_error(old, new):
     done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
     assert done.stdout.startswith(b"the picture: ")
     assert done.stderr == b""
+
+
+def test_a_picture_with_a_long_side_is_refused_before_it_is_decoded():
+    for size in ((1, 32_769), (32_769, 1)):
+        with pytest.raises(PictureError, match="no side longer than 32,768 pixels"):
+            read_picture(as_png(Image.new("L", size)), "long.png")
+    assert read_picture(as_png(Image.new("L", (32_768, 1)))).size == (32_768, 1)
+
+
+def test_a_webp_picture_of_many_pixels_is_refused(monkeypatch):
+    monkeypatch.setattr(decode, "MAX_WEBP_PIXELS", 100)
+    file = io.BytesIO()
+    Image.new("RGB", (10, 11)).save(file, "WEBP", lossless=True)
+    with pytest.raises(PictureError, match="smaller than 100 pixels"):
+        read_picture(file.getvalue())
+
+
+def test_a_jpeg_file_of_many_scans_is_refused(monkeypatch):
+    """A scan of a few bytes takes as long to decode as the whole picture."""
+    file = io.BytesIO()
+    Image.effect_noise((300, 300), 50).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    start = data.rindex(b"\xff\xda")
+    last = data[start:-2]
+    assert num_scans(data) == data.count(b"\xff\xda") > 3
+    repeated = data[:-2] + last * (100 - num_scans(data)) + b"\xff\xd9" + last
+    assert num_scans(repeated) == 100
+    assert read_picture(repeated).size == (300, 300)
+    with pytest.raises(PictureError, match="101 scans, more than 100"):
+        read_picture(data[:-2] + last * (101 - num_scans(data)) + b"\xff\xd9")
+
+
+def test_the_number_of_pixels_is_told_without_decoding():
+    for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM"):
+        file = io.BytesIO()
+        Image.new("RGB", (40, 30)).save(file, kind)
+        assert num_pixels(file.getvalue(), 1_200) == 1_200, kind
+        assert num_pixels(file.getvalue(), 1_199) == 0
+    assert num_pixels(as_png(Image.new("L", (1, 40_000))), 1_000_000) == 0
+    assert num_pixels(b"no picture", 100) == num_pixels(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 100) == 0
+
+
+@pytest.mark.parametrize("kind", ["clear", "sheet", "16 bits", "floats", "colour", "grey in colour"])
+def test_bands_of_rows_change_no_pixel(monkeypatch, kind):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (70, 50, 4), np.uint8)
+    if kind == "sheet":
+        pixels[..., :3], pixels[..., 3], pixels[:3] = 230, 180, 0
+        pixels[20:40, 20:25, :3] = 0
+    if kind == "grey in colour":
+        pixels[..., 1:3] = pixels[..., :1]
+    pixels = {
+        "16 bits": rng.integers(0, 5_000, (70, 50)).astype(np.uint16),
+        "floats": rng.normal(0, 9, (70, 50)).astype(np.float32),
+        "colour": pixels[..., :3],
+        "grey in colour": pixels,
+    }.get(kind, pixels)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "TIFF")
+    whole = read_picture(file.getvalue())
+    monkeypatch.setattr(bands, "BAND_PIXELS", 350)
+    in_bands = read_picture(file.getvalue())
+    assert (in_bands.mode, in_bands.tobytes()) == (whole.mode, whole.tobytes())
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(decode, "LARGE_PIXELS", 100)
+    data = as_png(Image.new("L", (1_100, 1_000)))
+    waiting = threading.Thread(target=read_picture, args=(data,))
+    with LARGE_PICTURES:
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    waiting.join(20)
+    assert not waiting.is_alive()

@@ -157,7 +157,7 @@ def test_a_site_that_is_allowed_may_ask_first_and_read_every_answer():
     assert headers["access-control-allow-origin"] == FRIEND
     assert headers["access-control-allow-headers"] == "authorization,content-type"
     assert "POST" in headers["access-control-allow-methods"]
-    for authorization, expected in (("Bearer sesame-open", 200), ("Bearer wrong", 401)):
+    for authorization, expected in (("Bearer sesame-open", 200), ("bearer sesame-open", 200), ("Bearer wrong", 401)):
         status, headers = status_of(rules, host="localhost", origin=FRIEND, authorization=authorization)
         assert (status, headers["access-control-allow-origin"]) == (expected, FRIEND)
         assert "Inference-Header-Content-Length" in headers["access-control-expose-headers"]

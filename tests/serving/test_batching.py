@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import io
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
+from samples import as_png
 from services import running
 
 from tinysight.serving.app import Service
@@ -161,16 +163,114 @@ def test_what_waits_too_long_gets_429(classifier, pictures):
     assert "waited longer" in error.detail
 
 
-@pytest.mark.parametrize(("num_pictures", "status", "words"), [(1, 422, "crashed the decoder"), (9, 429, "try again")])
-def test_a_picture_that_ends_the_worker_is_known_if_it_is_alone(
-    classifier, pictures, monkeypatch, num_pictures, status, words
-):
-    """The worker is replaced by a process that ends after it has read a batch."""
-    popen = subprocess.Popen
-    read = "import pickle, sys; [pickle.load(sys.stdin.buffer) for _ in range(2)]"
-    code = f"import sys; sys.path[:] = {sys.path!r}; {read}"
-    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: popen([sys.executable, "-c", code], **options))
-    errors = results_of(classifier, pictures[:num_pictures])
-    # The first or last of several requests may be alone in its batch.
-    assert any(error.status_code == status and words in error.detail for error in errors)
-    assert {error.status_code for error in errors} <= {422, 429}
+# A worker that says that it is ready, and at its first batch ends, is killed, or does nothing any more
+READY = """
+import os, pickle, sys, time
+pickle.load(sys.stdin.buffer)
+pickle.dump(None, sys.stdout.buffer)
+sys.stdout.flush()
+pickle.load(sys.stdin.buffer)
+"""
+ENDS = {"exits": "os._exit(1)", "is killed": "os.kill(os.getpid(), 9)", "hangs": "time.sleep(60)"}
+
+
+def failing_workers(monkeypatch, end, num_failing):
+    """Have the first workers fail in the way that `end` names; return the list of those started."""
+    popen, workers = subprocess.Popen, []
+    code = READY + ENDS[end]
+
+    def start(command, **options):
+        is_failing = len(workers) < num_failing
+        workers.append(popen([sys.executable, "-c", code] if is_failing else command, **options))
+        return workers[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    return workers
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "words"),
+    [("exits", 422, "crashed the decoder"), ("is killed", 503, "killed"), ("hangs", 422, "longer than 0.3 seconds")],
+)
+def test_a_picture_that_ends_each_worker_gets_an_error(classifier, pictures, monkeypatch, end, status, words):
+    workers = failing_workers(monkeypatch, end, 99)
+    (error,) = results_of(classifier, pictures[:1], batch_seconds=0.3)
+    assert (error.status_code, words in error.detail) == (status, True)
+    assert all(worker.poll() is not None for worker in workers)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_if_a_batch_fails_each_of_its_requests_is_processed_alone(classifier, pictures, monkeypatch, end):
+    failing_workers(monkeypatch, end, 1)
+    results = results_of(classifier, pictures, batch_seconds=4 if end == "hangs" else 30)
+    expected = [prediction.class_name for prediction in classifier.predict(pictures)]
+    assert [json.loads(result)["predictions"][0]["class_name"] for result in results] == expected
+
+
+def test_large_requests_keep_nobody_waiting(classifier, pictures):
+    """Large pictures come first and are answered last, each request alone."""
+    large = as_png(Image.effect_noise((1_100, 1_000), 60))
+    order = []
+
+    async def ask():
+        async def asked(picture):
+            result = await queue.predict([picture], 1, False)
+            order.append(picture is large)
+            return json.loads(result)["predictions"][0]["class_name"]
+
+        return await asyncio.gather(*map(asked, [large, large, *pictures]))
+
+    queue = BatchQueue(classifier, Limits(), lambda *_: None)
+    try:
+        names = asyncio.run(ask())
+    finally:
+        queue.close()
+    assert names == [prediction.class_name for prediction in classifier.predict([large, large, *pictures])]
+    assert order == [*[False] * len(pictures), True, True]
+
+
+def test_a_request_of_too_many_pixels_gets_413(classifier, pictures):
+    large = as_png(Image.new("L", (1_000, 999)))
+
+    async def ask():
+        requests = [queue.predict([large] * number, 1, False) for number in (4, 5)]
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    queue = BatchQueue(classifier, Limits(max_pixels=1_000_000), lambda *_: None)
+    try:
+        answer, error = asyncio.run(ask())
+    finally:
+        queue.close()
+    assert len(json.loads(answer)["predictions"]) == 4
+    assert (error.status_code, "4,995,000 pixels" in error.detail) == (413, True)
+
+
+def test_while_a_batch_is_overdue_the_service_is_not_ready(classifier, pictures, monkeypatch):
+    failing_workers(monkeypatch, "hangs", 1)
+
+    async def ask():
+        asked = asyncio.create_task(queue.predict(pictures[:1], 1, False))
+        while not asked.done():
+            seen.append(queue.is_ready)
+            await asyncio.sleep(0.01)
+        return await asked
+
+    queue, seen = BatchQueue(classifier, Limits(batch_seconds=1, overdue_seconds=0.3), lambda *_: None), []
+    try:
+        assert b"class_name" in asyncio.run(ask())
+        assert seen[0]
+        assert False in seen
+        assert queue.is_ready
+    finally:
+        queue.close()
+
+
+def test_the_worker_does_not_know_the_key(classifier, monkeypatch):
+    monkeypatch.setenv("TINYSIGHT_API_KEY", "secret-key")
+    queue = BatchQueue(classifier, Limits(), lambda *_: None)
+    try:
+        environment = Path(f"/proc/{queue._worker._process.pid}/environ").read_bytes()
+    finally:
+        queue.close()
+    assert b"PATH=" in environment
+    assert b"secret-key" not in environment

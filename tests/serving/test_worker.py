@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tinysight.serving import worker
-from tinysight.serving.worker import BatchReply, Failure, WorkerRequest, process_batch
+from tinysight.serving.worker import BatchReply, Failure, WorkerRequest, WorkerSettings, process_batch
 
-MAX_PIXELS = 1_000_000
+SETTINGS = WorkerSettings(1_000_000, 4_000_000)
 
 
 def test_pictures_and_images_of_one_batch_get_their_own_results(classifier, trained, pictures):
@@ -24,7 +24,7 @@ def test_pictures_and_images_of_one_batch_get_their_own_results(classifier, trai
         WorkerRequest((pictures[1], pictures[2]), top=3, has_pixels=True),
         WorkerRequest(images=images[3:]),
     ]
-    reply = process_batch(classifier, requests, MAX_PIXELS)
+    reply = process_batch(classifier, requests, SETTINGS)
     one, three_rows, two, last_row = reply.results
     expected = classifier.predict(pictures[:3], top=3)
     found = [*json.loads(one)["predictions"], *json.loads(two)["predictions"]]
@@ -57,7 +57,7 @@ def test_which_pixels_decided_is_told_where_it_is_asked_for(classifier, pictures
 
 def test_a_bad_picture_fails_its_own_request_only(classifier, pictures):
     requests = [WorkerRequest((pictures[0], b"bad")), WorkerRequest((pictures[1],)), WorkerRequest((b"bad",))]
-    first, second, third = process_batch(classifier, requests, MAX_PIXELS).results
+    first, second, third = process_batch(classifier, requests, SETTINGS).results
     assert (first.status, third.status) == (422, 422)
     assert first.message.startswith("picture 2 of 2: ")
     assert third.message.startswith("the upload: ")
@@ -65,13 +65,13 @@ def test_a_bad_picture_fails_its_own_request_only(classifier, pictures):
 
 
 def test_a_damaged_picture_is_called_so_once(classifier, pictures):
-    (failure,) = process_batch(classifier, [WorkerRequest((pictures[0][:-30],))], MAX_PIXELS).results
+    (failure,) = process_batch(classifier, [WorkerRequest((pictures[0][:-30],))], SETTINGS).results
     assert failure.message.startswith("the upload: ")
     assert failure.message.count("the picture") <= 1
 
 
 def test_an_empty_batch_has_no_results(classifier):
-    assert process_batch(classifier, [], MAX_PIXELS) == BatchReply()
+    assert process_batch(classifier, [], SETTINGS) == BatchReply()
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -81,13 +81,15 @@ def test_the_worker_replies_until_its_input_ends_whatever_fails(classifier, pict
 
     if fails:
         monkeypatch.setattr(worker, "process_batch", fail)
-    messages = [(classifier.file_bytes, MAX_PIXELS), [WorkerRequest((pictures[0],))], [WorkerRequest((pictures[1],))]]
+    messages = [(classifier.file_bytes, SETTINGS), [WorkerRequest((pictures[0],))], [WorkerRequest((pictures[1],))]]
     stdout = io.BytesIO()
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(worker, "limit_memory", lambda *_: None)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"".join(map(pickle.dumps, messages)))))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=stdout))
     worker.main()
     stdout.seek(0)
+    assert pickle.load(stdout) == BatchReply()  # it is ready
     for _ in range(2):
         (result,) = pickle.load(stdout).results
         assert (result == Failure(500, "unexpected RuntimeError; please report it")) == fails

@@ -48,7 +48,8 @@ def predict(
         raise SettingsError("no picture is given; expected at least one after the classifier")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for NumPy: there is a process for each core already
     from ..classifier import Classifier
-    from ..prediction import count_sources, predict_sources
+    from ..picture_sources import count_sources
+    from ..prediction import predict_sources
 
     # Predict in several processes; print results and errors in order
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)

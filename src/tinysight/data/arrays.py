@@ -2,20 +2,23 @@
 
 import gzip
 import re
+import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .cache import MAX_BYTES_IN_MEMORY, open_array
+from .cache import MAX_BYTES_IN_MEMORY, create_array, open_array, release_pages
 
 MAX_IDX_BYTES = 2**36  # a thousand times MNIST; more is a damaged header
+PART_BYTES = 2**18  # unpacked at a time
 # The split by the name of an array in an .npz, without its x_ or y_
 NPZ_SPLITS = {
     "train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test",
@@ -40,6 +43,25 @@ class SplitArrays:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     source: str
+
+
+class Header(NamedTuple):
+    """What an array's file announces.
+
+    Attributes:
+        dtype: Type of its numbers.
+        shape: Its shape.
+        is_fortran: Whether the first index runs fastest.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    is_fortran: bool = False
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the data."""
+        return prod(self.shape) * self.dtype.itemsize
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -70,9 +92,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 def parse_idx(stream: BinaryIO | gzip.GzipFile, name: str) -> NDArray[np.uint8]:
     """Return the array in an IDX file, which error messages call `name`; reads no more than its header announces."""
     shape = _parse_header(stream, name)
-    data = stream.read(prod(shape) + 1)
-    _check_length(len(data), prod(shape), name)
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    data = _read_data(stream, prod(shape))
+    _check_length(len(data) + len(stream.read(1)), prod(shape), name)
+    return data.reshape(shape)
 
 
 def _parse_header(stream: BinaryIO | gzip.GzipFile, name: str) -> tuple[int, ...]:
@@ -138,66 +160,131 @@ def read_idx_files(files: IdxFiles, name: str) -> list[SplitArrays]:
 def read_npz(path: Path) -> list[SplitArrays]:
     """Read ``x_train``, ``y_train`` and, if there, such pairs for validation and test; never unpickles.
 
-    The validation images may be called ``x_val``, ``x_valid`` or ``x_validation``.
+    The validation images may be called ``x_val``, ``x_valid`` or ``x_validation``. All arrays are checked by their
+    headers before one is unpacked; a large one is unpacked to a temporary file.
 
     Raises:
         DataError: The file is damaged, an array is missing, holds Python objects, or has another shape.
     """
-    # Read the arrays with names of the right form
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: _npz_array(archive, key, path) for key in archive.files if key[:2] in ("x_", "y_")}
+        with zipfile.ZipFile(path) as archive:
+            headers = {key: _npz_header(archive, key, path) for key in _npz_keys(archive)}
+            splits = _npz_splits(headers, path)
+            for split, name in splits:
+                _check_kinds(split, headers[f"x_{name}"], headers[f"y_{name}"], str(path))
+            return [
+                _checked(
+                    split,
+                    _npz_array(archive, f"x_{name}", headers, path),
+                    _npz_array(archive, f"y_{name}", headers, path),
+                    f"{path.name}/x_{name}",
+                    str(path),
+                )
+                for split, name in splits
+            ]
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
     except (DataError, MemoryError):
         raise
+    except OSError as error:
+        if error.errno is None:  # zipfile's own
+            raise DataError(f"{path}: not a readable .npz archive") from None
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception:  # zipfile and NumPy raise anything on damaged archives, RuntimeError and TypeError included
         raise DataError(f"{path}: not a readable .npz archive") from None
 
-    # There must be images and labels for training, and at most one pair for each split
-    names = [name for name in NPZ_SPLITS if f"x_{name}" in arrays or f"y_{name}" in arrays]
-    is_paired = all(f"x_{name}" in arrays and f"y_{name}" in arrays for name in names)
+
+def _npz_keys(archive: zipfile.ZipFile) -> list[str]:
+    """Return the names of the arrays that may be images or labels."""
+    names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    return [name for name in names if name[:2] in ("x_", "y_")]
+
+
+def _npz_splits(keys: Iterable[str], path: Path) -> list[tuple[str, str]]:
+    """Return each split with the name of its arrays: there must be training images, and one pair for each split."""
+    names = [name for name in NPZ_SPLITS if f"x_{name}" in keys or f"y_{name}" in keys]
+    is_paired = all(f"x_{name}" in keys and f"y_{name}" in keys for name in names)
     if "train" not in names or not is_paired or len({NPZ_SPLITS[name] for name in names}) < len(names):
         expected = "arrays x_train, y_train, x_test, y_test and perhaps x_val, y_val"
-        raise DataError(f"{path}: expected {expected}; it holds {', '.join(sorted(arrays)) or 'none of them'}")
-    return [
-        _checked(NPZ_SPLITS[name], arrays[f"x_{name}"], arrays[f"y_{name}"], f"{path.name}/x_{name}", str(path))
-        for name in names
-    ]
+        raise DataError(f"{path}: expected {expected}; it holds {', '.join(sorted(keys)) or 'none of them'}")
+    return [(NPZ_SPLITS[name], name) for name in names]
 
 
-def _npz_array(archive: "np.lib.npyio.NpzFile", key: str, path: Path) -> NDArray[np.generic]:
-    try:
-        array: NDArray[np.generic] = archive[key]
-    except ValueError as error:
-        if "pickle" not in str(error).lower():
-            raise
-        raise DataError(f"{path}: {key} holds pickled Python objects, which are never loaded; save numbers") from None
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: {key} is not an array")
-    return array
+def _npz_header(archive: zipfile.ZipFile, key: str, path: Path) -> Header:
+    """Return what an array's header announces, checked against the size of its file in the archive."""
+    member = archive.getinfo(f"{key}.npy")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{path}: {key} is compressed in an unusual way; save it with numpy.savez_compressed")
+    with archive.open(member) as stream:
+        header = _npy_header(stream)
+        if header.dtype.hasobject:
+            raise DataError(f"{path}: {key} holds pickled Python objects, which are never loaded; save numbers")
+        if stream.tell() + header.num_bytes != member.file_size:
+            raise DataError(f"{path}: {key} announces {header.num_bytes:,} bytes, but has others; the file is damaged")
+    return header
+
+
+def _npy_header(stream: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read(stream)
+    return Header(dtype, shape, is_fortran)
+
+
+def _npz_array(archive: zipfile.ZipFile, key: str, headers: dict[str, Header], path: Path) -> NDArray[np.generic]:
+    header = headers[key]
+    with archive.open(f"{key}.npy") as stream:
+        _npy_header(stream)
+        data = _read_data(stream, header.num_bytes)
+        if len(data) < header.num_bytes or stream.read(1):  # which checks the checksum too
+            raise DataError(f"{path}: {key} is truncated or too long; the file is damaged")
+    values = data.view(header.dtype)
+    return values.reshape(header.shape[::-1]).T if header.is_fortran else values.reshape(header.shape)
+
+
+def _read_data(stream: IO[bytes] | gzip.GzipFile, num_bytes: int) -> NDArray[np.uint8]:
+    """Return up to so many bytes of a stream, a part at a time; many of them are mapped to a temporary file."""
+    if num_bytes <= MAX_BYTES_IN_MEMORY:
+        data = np.empty(num_bytes, np.uint8)
+    else:
+        with tempfile.TemporaryFile() as file:
+            data = create_array(file, (num_bytes,))  # type: ignore[arg-type]
+    done = 0
+    while done < num_bytes and (part := stream.read(min(PART_BYTES, num_bytes - done))):
+        data[done : done + len(part)] = np.frombuffer(part, np.uint8)
+        done += len(part)
+        if done % MAX_BYTES_IN_MEMORY < len(part):
+            release_pages(data)
+    return data[:done]
+
+
+def _check_kinds(split: str, images: Header, labels: Header, name: str) -> None:
+    """Check that images and labels fit together, by their types and shapes."""
+    # Images: grey or colour, uint8
+    shape = images.shape
+    is_picture = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+    if images.dtype != np.uint8 or not is_picture:
+        received = f"{images.dtype} {shape}"
+        raise DataError(f"{name}: {split} images are {received}; expected uint8 (images, height, width[, 3])")
+
+    # Labels: one whole number for each image
+    if labels.shape[1:] not in ((), (1,)) or not labels.shape or not np.issubdtype(labels.dtype, np.integer):
+        received = f"{labels.dtype} {labels.shape}"
+        raise DataError(f"{name}: {split} labels are {received}; expected whole numbers of shape (images,)")
+    if shape[0] != labels.shape[0]:
+        counts = f"{shape[0]:,} {split} images but {labels.shape[0]:,} labels"
+        raise DataError(f"{name}: {counts}; expected equal numbers")
 
 
 def _checked(
     split: str, images: NDArray[np.generic], labels: NDArray[np.generic], source: str, name: str
 ) -> SplitArrays:
     """Check that images and labels fit together, and drop axes of length 1."""
-    # Images: grey or colour, uint8
+    _check_kinds(split, Header(images.dtype, images.shape), Header(labels.dtype, labels.shape), name)
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
-    is_picture = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
-    if images.dtype != np.uint8 or not is_picture:
-        received = f"{images.dtype} {images.shape}"
-        raise DataError(f"{name}: {split} images are {received}; expected uint8 (images, height, width[, 3])")
-
-    # Labels: one whole number for each image
-    if labels.ndim == 2 and labels.shape[1] == 1:
+    if labels.ndim == 2:
         labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        received = f"{labels.dtype} {labels.shape}"
-        raise DataError(f"{name}: {split} labels are {received}; expected whole numbers of shape (images,)")
-    if len(images) != len(labels):
-        raise DataError(f"{name}: {len(images):,} {split} images but {len(labels):,} labels; expected equal numbers")
     return SplitArrays(split, images.astype(np.uint8, copy=False), labels.astype(np.int64), source)
 
 

@@ -176,3 +176,7 @@ def _decode(file: PictureFile, framing: Framing) -> Framed | str:
         return frame_picture(read_picture(file.path), framing)
     except PictureError as error:
         return str(error)
+    except MemoryError:
+        return f"{file.path}: there is not enough memory for it; make it smaller"
+    except Exception as error:  # a fault of ours, that other pictures shall not suffer from
+        return f"{file.path}: unexpected {type(error).__name__}; please report it"

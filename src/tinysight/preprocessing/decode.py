@@ -11,18 +11,27 @@ import re
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from struct import Struct
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ..errors import PictureError
-from .formats import FORMATS, format_of
+from .bands import row_bands
+from .formats import FORMATS, NUM_START_BYTES, format_of
 from .inputs import Picture, array_image, as_array, file_content, is_array, name_of
-from .jpeg import with_end_marker
-from .plain_png import read_plain_png
+from .jpeg import num_scans, with_end_marker
+from .plain_png import PNG_START, read_plain_png
 from .transparency import on_background
+from .turns import LARGE_PICTURES
 
 MAX_PIXELS = 64_000_000  # phones make 12 to 50 megapixels by default
+MAX_WEBP_PIXELS = 32_000_000  # its decoder needs up to 28 bytes for each, other formats' up to 8
+LARGE_PIXELS = 16_000_000  # from here on pictures are decoded one at a time
+MAX_SIDE = 32_768  # of a picture of one row, each pixel takes Pillow up to 80 bytes
+MAX_SCANS = 100  # of a JPEG file; each takes as long as the whole picture may. Cameras and programs write up to 20
+PNG_SIZE = Struct(">II")
 # How Pillow says that a file may be whole, but is of a kind that it does not read
 UNSUPPORTED = re.compile("unsupported|not supported|unknown raw mode|cannot handle|not available", re.IGNORECASE)
 SAVE_ANEW = "save it anew, for example as PNG"
@@ -59,16 +68,38 @@ def read_picture(source: Picture, name: str | None = None, max_pixels: int | Non
     return _decode(data, name, max_pixels)
 
 
+def num_pixels(data: bytes, max_pixels: int) -> int:
+    """Return how many pixels of a file would be decoded; 0 if it cannot be read, or its picture is too large."""
+    if data.startswith(PNG_START):
+        width, height = PNG_SIZE.unpack_from(data, len(PNG_START)) if len(data) >= NUM_START_BYTES else (0, 0)
+    else:
+        try:
+            with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                width, height = picture.size
+        except Exception:  # as below; `read_picture` says what is wrong
+            return 0
+    return width * height if width * height <= max_pixels and max(width, height) <= MAX_SIDE else 0
+
+
+def _check_size(picture: Image.Image, data: bytes, name: str, max_pixels: int) -> None:
+    """Raise `PictureError` if a picture is too large, or takes too long to decode."""
+    size = f"{picture.width}×{picture.height}"
+    if picture.format == "WEBP":
+        max_pixels = min(max_pixels, MAX_WEBP_PIXELS)
+    if picture.width * picture.height > max_pixels:
+        raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {max_pixels:,} pixels")
+    if max(picture.size) > MAX_SIDE:
+        raise PictureError(f"{name}: {size} pixels are too long; make no side longer than {MAX_SIDE:,} pixels")
+    if picture.format == "JPEG" and (scans := num_scans(data)) > MAX_SCANS:
+        raise PictureError(f"{name}: the JPEG file has {scans:,} scans, more than {MAX_SCANS}; {SAVE_ANEW}")
+
+
 def _decode(data: bytes, name: str, max_pixels: int) -> Image.Image:
     try:
         with without_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > max_pixels:
-                size = f"{picture.width}×{picture.height}"
-                raise PictureError(f"{name}: {size} pixels are too many; make it smaller than {max_pixels:,} pixels")
-            if picture.format == "TIFF":
-                _silence_libtiff()
-            picture.load()
-            return _to_grey_or_rgb(_upright(picture))
+            _check_size(picture, data, name, max_pixels)
+            with LARGE_PICTURES if picture.width * picture.height > LARGE_PIXELS else contextlib.nullcontext():
+                return _loaded(picture)
     except (PictureError, MemoryError):
         raise
     except Image.DecompressionBombError:
@@ -80,14 +111,19 @@ def _decode(data: bytes, name: str, max_pixels: int) -> Image.Image:
         raise PictureError(f"{name}: {_reason(error, kind)}") from error
 
 
+def _loaded(picture: Image.Image) -> Image.Image:
+    """Decode a picture that has been opened, and convert it."""
+    if picture.format == "TIFF":
+        _silence_libtiff()
+    picture.load()
+    return _to_grey_or_rgb(_upright(picture))
+
+
 def _converted(picture: Image.Image, name: str) -> Image.Image:
     """Convert a picture that Pillow has opened, perhaps without having decoded it yet."""
     try:
         with without_warnings():
-            if picture.format == "TIFF":
-                _silence_libtiff()
-            picture.load()
-            return _to_grey_or_rgb(_upright(picture))
+            return _loaded(picture)
     except MemoryError:
         raise
     except Exception as error:
@@ -150,7 +186,8 @@ def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
         return _eight_bits(picture)
     if "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        return _grey_if_without_colour(on_background(picture.convert("RGBA")))
+        is_rgba = picture.mode == "RGBA" and "transparency" not in picture.info
+        return _grey_if_without_colour(on_background(picture if is_rgba else picture.convert("RGBA")))
     if picture.mode in ("L", "RGB"):
         return picture
     if picture.mode == "1":
@@ -162,17 +199,28 @@ def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and floating-point grey to 8 bits."""
-    values = np.nan_to_num(np.asarray(picture, dtype=np.float32), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
+    extremes = [(float(values.min()), float(values.max())) for _, values in _float_bands(picture)]
+    low, high = min(lowest for lowest, _ in extremes), max(highest for _, highest in extremes)
     if picture.mode == "F":
         low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     else:  # 16-bit grey; mode I holds 32 bits but its files rarely use more than 16
         low, high = 0.0, max(65_535.0, high)
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+    scale = 255 / (high - low) if high > low else 0.0
+    scaled = Image.new("L", picture.size)
+    for top, values in _float_bands(picture):
+        scaled.paste(Image.fromarray(np.rint(((values - low) * scale).clip(0, 255)).astype(np.uint8)), (0, top))
+    return scaled
+
+
+def _float_bands(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    for top, band in row_bands(picture):
+        yield top, np.nan_to_num(np.asarray(band, dtype=np.float32), posinf=0, neginf=0)
 
 
 def _grey_if_without_colour(picture: Image.Image) -> Image.Image:
-    red, green, blue = picture.split()
-    is_colour = ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox()
-    return picture if is_colour else red
+    return picture if any(_has_colour(band) for _, band in row_bands(picture)) else picture.getchannel("R")
+
+
+def _has_colour(band: Image.Image) -> bool:
+    red, green, blue = band.split()
+    return bool(ImageChops.difference(red, green).getbbox() or ImageChops.difference(red, blue).getbbox())

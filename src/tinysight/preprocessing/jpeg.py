@@ -9,7 +9,7 @@ from PIL import Image
 END = b"\xff\xd9"
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # but no restart marker, nor a stuffed byte: they are among the data
 FRAME_MARKERS = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # those that libjpeg decodes
-SCAN_MARKER = 0xDA
+SCAN_MARKER, END_MARKER = 0xDA, 0xD9
 NUM_COEFFICIENTS = 64
 # Data that a decoder reads if it still needs any: bits, then each of the restart markers it may be waiting for
 BITS = (
@@ -38,6 +38,15 @@ def with_end_marker(data: bytes) -> bytes | None:
     except Exception:  # Pillow's decoders raise anything
         return None
     return data + END if is_complete else None
+
+
+def num_scans(data: bytes) -> int:
+    """Return how many scans a JPEG file has, up to its end marker."""
+    number, position = 0, 2
+    while (found := MARKER.search(data, position)) and data[found.start() + 1] != END_MARKER:
+        number += data[found.start() + 1] == SCAN_MARKER
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    return number
 
 
 def _pixels(data: bytes) -> bytes:

@@ -9,7 +9,11 @@ PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_HEADER = Struct(">IIBBBBBI")  # width, height, bit depth, colour type, three methods, checksum
 PNG_CHUNK = Struct(">I4s")  # length, type
 PNG_MODES = {(8, 0, 0, 0, 0): "L", (8, 2, 0, 0, 0): "RGB"}  # 8 bits, grey or colour, not interlaced
-MAX_PNG_BYTES, MAX_PNG_PIXELS = 2**16, 2**20  # Pillow's overhead is small beside the decoding of larger ones
+MAX_PNG_BYTES, MAX_PNG_SIDE, MAX_PNG_PIXELS = (
+    2**16,
+    2**12,
+    2**20,
+)  # Pillow's overhead is small beside the decoding of larger ones
 
 
 def read_plain_png(data: bytes, max_pixels: int = MAX_PNG_PIXELS) -> Image.Image | None:
@@ -29,7 +33,8 @@ def read_plain_png(data: bytes, max_pixels: int = MAX_PNG_PIXELS) -> Image.Image
     try:
         width, height, *kind, checksum = PNG_HEADER.unpack_from(data, len(PNG_START))
         mode = PNG_MODES.get(tuple(kind))
-        if mode is None or not 0 < width * height <= min(max_pixels, MAX_PNG_PIXELS) or crc32(data[12:29]) != checksum:
+        is_small = 0 < width * height <= min(max_pixels, MAX_PNG_PIXELS) and max(width, height) <= MAX_PNG_SIDE
+        if mode is None or not is_small or crc32(data[12:29]) != checksum:
             return None
         length, name = PNG_CHUNK.unpack_from(data, 33)
         _, last_name = PNG_CHUNK.unpack_from(data, 45 + length)

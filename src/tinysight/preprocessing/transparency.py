@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .bands import row_bands
+
 MAX_SAMPLES = 256  # a side: of a larger picture, every n-th row and column tells which background fits
 OPAQUE = 0.9  # of the picture's largest alpha: less is transparent
 SHEET = 0.8  # of the span in each row and column: what is opaque is a sheet, not a shape
@@ -27,18 +29,35 @@ def on_background(picture: Image.Image) -> Image.Image:
     Returns:
         Mode ``RGB``.
     """
-    step = -(-max(picture.size) // MAX_SAMPLES)
-    samples = np.ascontiguousarray(np.asarray(picture)[::step, ::step])  # a copy, so that all pixels are not kept
+    samples = _samples(picture)
     colour, largest = _sheet_colour(samples), int(samples[..., 3].max())
+    opaque = None
     if colour is not None and largest < 255:
-        picture = picture.copy()
-        picture.putalpha(
-            picture.getchannel("A").point([min(255, round(255 * alpha / largest)) for alpha in range(256)])
-        )
+        opaque = [min(255, round(255 * alpha / largest)) for alpha in range(256)]
     elif colour is None:
         colour = _contrasting_colour(samples, picture.getchannel("A").getextrema() != (255, 255))
-    background = Image.new("RGBA", picture.size, (*colour, 255))
-    return Image.alpha_composite(background, picture).convert("RGB")
+    flat = Image.new("RGB", picture.size)
+    for top, band in row_bands(picture):
+        flat.paste(_laid_on(colour, band, opaque), (0, top))
+    return flat
+
+
+def _laid_on(colour: tuple[int, int, int], band: Image.Image, levels: list[int] | None) -> Image.Image:
+    """Return a part of a picture laid on a colour, with its levels of alpha replaced if there are others."""
+    if levels:
+        band = band.copy()
+        band.putalpha(band.getchannel("A").point(levels))
+    return Image.alpha_composite(Image.new("RGBA", band.size, (*colour, 255)), band).convert("RGB")
+
+
+def _samples(picture: Image.Image) -> NDArray[np.uint8]:
+    """Return every n-th pixel of every n-th row, uint8 ``(height, width, 4)``, at most `MAX_SAMPLES` a side."""
+    step = -(-max(picture.size) // MAX_SAMPLES)
+    # A large picture's pixels are not copied as a whole
+    rows = [
+        np.asarray(band)[-top % step :: step, ::step] for top, band in row_bands(picture) if -top % step < band.height
+    ]
+    return np.concatenate(rows)
 
 
 def _contrasting_colour(samples: NDArray[np.uint8], has_holes: bool) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from types import FrameType
 from typing import Any
 
@@ -41,6 +42,8 @@ HEADERS = [
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MAX_HEAD_BYTES = 32_768  # of the request line and all headers together; nginx allows as much
 MAX_HEADERS = 100  # as many as Apache allows by default
+ADDRESS_SHARE = 4  # one client has at most this part of all connections: a quarter
+IPV6_NETWORK_BITS = 64  # all addresses of such a network may be one client's
 LAST_REQUEST_SECONDS = 0.5  # when stopping: idle connections stay open so long, for requests already on their way
 PHRASES = {
     400: b"Bad Request", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large", 501: b"Not Implemented",
@@ -161,10 +164,22 @@ class Connection(HttpToolsProtocol):
     _num_excess = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Accept the connection, or answer 429 if too many are open."""
+        """Accept the connection, or answer 429 if too many are open, in all or from one address."""
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             self._send_error(429, "too many connections are open; try again")
+        elif len(self.connections) > self.max_connections // ADDRESS_SHARE and self._num_siblings > (
+            self.max_connections // ADDRESS_SHARE
+        ):
+            self._send_error(429, "too many connections are open from this address; try again")
+
+    @property
+    def _num_siblings(self) -> int:
+        """Number of connections from this one's address, itself included; 0 if it is this machine's."""
+        own = _network(self.client)
+        if own is None:
+            return 0
+        return sum(_network(getattr(one, "client", None)) == own for one in self.connections)
 
     def on_message_begin(self) -> None:
         """Begin a request: count the bytes of its headers from zero."""
@@ -245,6 +260,18 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+
+def _network(client: tuple[str, int] | None) -> object:
+    """Return the address of a client, of IPv6 the network; None if it is this machine, or not known."""
+    try:
+        address = ip_address((client or ("", 0))[0].partition("%")[0])
+    except ValueError:
+        return None
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback:
+        return None
+    return address if address.version == 4 else int(address) >> (128 - IPV6_NETWORK_BITS)
 
 
 class ConnectionTimeouts:

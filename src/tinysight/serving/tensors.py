@@ -5,20 +5,21 @@ Source: the REST part of the Open Inference Protocol, version 2, and its extensi
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
+from .bounded_json import parse_json
 from .limits import Limits
 
 INPUT, OUTPUT = "images", "probabilities"
 UINT8, FP32, BYTES = "UINT8", "FP32", "BYTES"
 MEMBERS_SHOWN = 8  # of a list, in an error
+MAX_SHOWN = 40  # characters of a value, in an error
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def parse_inference_request(
     # Split the body, and read its JSON.
     text, tensor = _split(body, header_length)
     try:
-        decoded = json.loads(text)
-    except (ValueError, RecursionError):
+        decoded = parse_json(text, limits.max_json_values)
+    except ValueError:
         message = "the request is not JSON; with a binary tensor, Inference-Header-Content-Length is the JSON's length"
         raise HTTPException(400, message) from None
     request = _checked_object(decoded, "the request")
@@ -156,26 +157,43 @@ def _from_bytes(tensor: bytes, size: object, shape: tuple[int, ...]) -> NDArray[
 
 
 def _from_json(data: object, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    listed = data if isinstance(data, list) else []
+    """Return the images in a list, flat or nested; it is checked before anything of its size is allocated."""
+    values = data if isinstance(data, list) else []
+    if list in map(type, values):
+        values = _flattened(values, shape)
+    if not values or set(map(type, values)) != {int}:  # a bool is an int, but its type is another
+        _refuse_values()
+    if len(values) != math.prod(shape):
+        _refuse_shape([len(values)], shape)
     try:
-        values = np.asarray(listed)
-    except (ValueError, OverflowError, RecursionError):  # ragged, or nested too deeply
-        values = np.empty(0)
-    is_whole = values.dtype.kind == "i" and not _has_booleans(listed, values.ndim)
-    if not is_whole or values.min() < 0 or values.max() > 255:
-        message = f"the data of '{INPUT}' is not a list of whole numbers from 0 to 255, flat or nested in its shape"
-        raise HTTPException(400, message)
-    if values.size != math.prod(shape) or values.shape not in (shape, (values.size,)):
-        message = f"the data of '{INPUT}' has the shape {list(values.shape)[:8]}; expected {list(shape)}"
-        raise HTTPException(400, message)
-    return values.astype(np.uint8).reshape(shape)
+        return np.frombuffer(bytes(values), np.uint8).reshape(shape)
+    except (ValueError, OverflowError):  # a number is outside 0…255
+        _refuse_values()
 
 
-def _has_booleans(data: Iterable[Any], num_axes: int) -> bool:
-    """Return whether there are booleans among whole numbers; NumPy reads them as 0 and 1."""
-    for _ in range(num_axes - 1):
-        data = chain.from_iterable(data)
-    return bool in map(type, data)
+def _flattened(nested: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """Return the numbers in nested lists, whose lengths must be those of a shape."""
+    level, found = [nested], []
+    for length in shape:
+        if set(map(type, level)) != {list}:
+            _refuse_values()
+        lengths = set(map(len, level))
+        found += sorted(lengths)[:1]
+        if lengths != {length}:
+            if len(lengths) > 1:
+                _refuse_values()
+            _refuse_shape(found, shape)
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _refuse_values() -> NoReturn:
+    message = f"the data of '{INPUT}' is not a list of whole numbers from 0 to 255, flat or nested in its shape"
+    raise HTTPException(400, message)
+
+
+def _refuse_shape(found: list[int], shape: tuple[int, ...]) -> NoReturn:
+    raise HTTPException(400, f"the data of '{INPUT}' has the shape {found}; expected {list(shape)}")
 
 
 def _wants_bytes(request: dict[str, Any]) -> bool:
@@ -198,10 +216,15 @@ def _shown(value: object) -> str:
     if not all(isinstance(member, str | int | float | None) for member in members):
         return type(value).__name__
     if isinstance(value, list):
-        text = json.dumps(members, ensure_ascii=False)
+        text = json.dumps([_cut(member) for member in members], ensure_ascii=False)
         return _shortened(text if len(value) <= MEMBERS_SHOWN else f"{text[:-1]}, …]")
-    return _shortened(json.dumps(value, ensure_ascii=False))
+    return _shortened(json.dumps(_cut(value), ensure_ascii=False))
+
+
+def _cut(value: object) -> object:
+    """Return a string without what no error would show."""
+    return value[: MAX_SHOWN + 1] if isinstance(value, str) else value
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:40]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -1,7 +1,8 @@
 """The worker process: decodes pictures, runs the network, and returns predictions as JSON.
 
 It is a process because decoding and framing hold Python's lock for most of their time: a thread would only take turns
-with the event loop. A picture that crashes the decoder ends this process, and the service starts another.
+with the event loop. A picture that crashes the decoder, or takes too long, ends this process, and the service starts
+another.
 """
 
 import json
@@ -10,6 +11,7 @@ import signal
 import sys
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +21,28 @@ from numpy.typing import NDArray
 from ..attribution import attribute
 from ..classifier import Classifier, Prediction
 from ..errors import PictureError
+from ..memory import limit_memory
+from ..preprocessing.decode import num_pixels
 from ..preprocessing.framing import Framed
+
+MEMORY_BYTES, BYTES_PER_PIXEL = 2**29, 64  # of memory beyond what the worker has at its start; pictures take up to 40
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Upper bounds for the worker.
+
+    Attributes:
+        max_pixels: Pixels of one picture.
+        max_request_pixels: Pixels of all pictures of a request.
+        large_pixels: Pixels of a request from which on it is postponed; None: never.
+        max_batch_pixels: Pixels of all requests of a batch; what is beyond is postponed too.
+    """
+
+    max_pixels: int
+    max_request_pixels: int
+    large_pixels: int | None = None
+    max_batch_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +72,26 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True)
+class Postponed:
+    """A request that has not been processed, since it would have kept the others of its batch waiting.
+
+    Attributes:
+        num_pixels: Pixels of its pictures.
+        is_large: Whether it would keep any batch waiting.
+    """
+
+    num_pixels: int
+    is_large: bool
+
+
 @dataclass
 class BatchReply:
     """What the worker returns for a batch.
 
     Attributes:
         results: One for each request, in order: JSON bytes for pictures, float32 probabilities ``(num_images,
-            num_classes)`` for images, or a `Failure`.
+            num_classes)`` for images, `Postponed`, or a `Failure`.
         num_images: Images that went through the network.
         class_counts: Pictures predicted as each class.
         num_rejected: Pictures that probably show none of the classes.
@@ -67,10 +103,13 @@ class BatchReply:
     num_rejected: int = 0
 
 
-def process_batch(classifier: Classifier, requests: list[WorkerRequest], max_pixels: int) -> BatchReply:
+def process_batch(classifier: Classifier, requests: list[WorkerRequest], settings: WorkerSettings) -> BatchReply:
     """Process requests with one run of the network for all their pictures, and one for all their images."""
     # Decode and frame each request's pictures; a request with one that cannot be read has failed.
-    framed = [_frame(classifier, request, max_pixels) for request in requests]
+    framed = [
+        _frame(classifier, request, settings.max_pixels) if unfit is None else unfit
+        for request, unfit in zip(requests, _unfit(requests, settings), strict=True)
+    ]
     # Run the network over all framed pictures.
     readable = [one for pictures in framed if isinstance(pictures, list) for one in pictures]
     top = max((max(request.top, 1 + request.has_attribution) for request in requests), default=1)
@@ -81,7 +120,7 @@ def process_batch(classifier: Classifier, requests: list[WorkerRequest], max_pix
     # Give each request its share, in order.
     reply, start = BatchReply(num_images=len(readable) + len(rows)), 0
     for request, pictures in zip(requests, framed, strict=True):
-        if isinstance(pictures, Failure):
+        if isinstance(pictures, Failure | Postponed):
             reply.results.append(pictures)
         elif request.images is not None:
             reply.results.append(rows[start : start + len(request.images)])
@@ -94,17 +133,36 @@ def process_batch(classifier: Classifier, requests: list[WorkerRequest], max_pix
     return reply
 
 
+def _unfit(requests: list[WorkerRequest], settings: WorkerSettings) -> Iterator[Failure | Postponed | None]:
+    """Yield for each request why it is not to be processed in this batch; None if it is."""
+    taken = 0
+    for request in requests:
+        pixels = sum(num_pixels(picture, settings.max_pixels) for picture in request.pictures)
+        if pixels > settings.max_request_pixels:
+            limit = f"up to {settings.max_request_pixels:,} at once"
+            yield Failure(413, f"the pictures have {pixels:,} pixels together; send {limit}")
+        elif settings.large_pixels is not None and pixels > settings.large_pixels:
+            yield Postponed(pixels, is_large=True)
+        elif settings.max_batch_pixels is not None and taken and taken + pixels > settings.max_batch_pixels:
+            yield Postponed(pixels, is_large=False)
+        else:
+            taken += pixels
+            yield None
+
+
 def _frame(classifier: Classifier, request: WorkerRequest, max_pixels: int) -> list[Framed] | Failure:
     """Decode and frame a request's pictures; the failure says which of them cannot be read."""
     framed, number = [], len(request.pictures)
-    try:
-        for place, picture in enumerate(request.pictures, 1):
-            name = f"picture {place} of {number}" if number > 1 else "the upload"
+    for place, picture in enumerate(request.pictures, 1):
+        name = f"picture {place} of {number}" if number > 1 else "the upload"
+        try:
             framed.append(classifier.frame(picture, name, max_pixels))
-    except PictureError as error:
-        return Failure(422, str(error))
-    except MemoryError:
-        return Failure(413, "there is not enough memory for this picture; make it smaller")
+        except PictureError as error:
+            return Failure(422, str(error))
+        except MemoryError:
+            return Failure(413, f"{name}: there is not enough memory for it; make it smaller")
+        except Exception as error:  # a fault of ours, that other requests shall not suffer from
+            return Failure(500, f"{name}: unexpected {type(error).__name__}; please report it")
     return framed
 
 
@@ -137,24 +195,38 @@ def _attribution(classifier: Classifier, prediction: Prediction, pixels: NDArray
 def main() -> None:
     """Reply on standard output to each batch that arrives on standard input, until that is closed.
 
-    The first message initializes the worker: the bytes of the classifier's file, and the largest number of pixels of a
-    picture. Stop signals are ignored: the service gets them too, and closes standard input when it ends.
+    The first message initializes the worker: the bytes of the classifier's file, and its settings. The first reply,
+    which holds nothing, tells that it is ready. Stop signals are ignored: the service gets them too, and closes
+    standard input when it ends.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     try:
-        data, max_pixels = pickle.load(stdin)  # noqa: S301 - from the service, over a pipe that only it has
+        data, settings = pickle.load(stdin)  # noqa: S301 - from the service, over a pipe that only it has
         classifier = Classifier(data)
+        limit_memory(MEMORY_BYTES + BYTES_PER_PIXEL * settings.max_pixels)
+        reply = BatchReply()
         while True:
-            pickle.dump(_reply(classifier, pickle.load(stdin), max_pixels), stdout)  # noqa: S301 - as above
+            pickle.dump(reply, stdout)
             stdout.flush()
+            reply = _reply(classifier, pickle.load(stdin), settings)  # noqa: S301 - as above
     except (EOFError, BrokenPipeError):  # the service has ended
         pass
 
 
-def _reply(classifier: Classifier, requests: list[WorkerRequest], max_pixels: int) -> BatchReply:
+def _reply(classifier: Classifier, requests: list[WorkerRequest], settings: WorkerSettings) -> BatchReply:
+    """Process a batch; if that fails, process each request alone, so that only those fail that have to."""
     try:
-        return process_batch(classifier, requests, max_pixels)
+        return process_batch(classifier, requests, settings)
     except Exception as error:  # the worker lives on: other requests are waiting
-        return BatchReply([Failure(500, f"unexpected {type(error).__name__}; please report it")] * len(requests))
+        if len(requests) == 1:
+            return BatchReply([Failure(500, f"unexpected {type(error).__name__}; please report it")])
+    reply = BatchReply()
+    for request in requests:
+        one = _reply(classifier, [request], settings)
+        reply.results += one.results
+        reply.num_images += one.num_images
+        reply.class_counts += one.class_counts
+        reply.num_rejected += one.num_rejected
+    return reply

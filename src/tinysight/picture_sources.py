@@ -1,0 +1,180 @@
+"""Finds the pictures that names mean: files, folders, patterns, ZIP archives, standard input."""
+
+import glob
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import PictureError
+from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
+from .preprocessing.inputs import MAX_FILE_BYTES
+
+STANDARD_INPUT = "-"
+ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError)
+# How members of an archive may be compressed. Python unpacks the other methods without a limit: 9 KB of BZIP2 became
+# 12 GiB in memory.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+METHOD_NAMES = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+
+
+class PassedOver(str):
+    """A line on what was found beside the pictures of a folder or an archive."""
+
+    __slots__ = ()
+
+
+# A picture's name, and its path, its content, or why it cannot be read; or a folder's name, and what was passed over
+Source = tuple[str, str | bytes | PictureError | PassedOver]
+
+
+def find_sources(names: list[str]) -> Iterator[Source]:
+    """Yield each picture that names mean, as it is found; no more than one folder's names are in memory.
+
+    After the pictures of a folder or an archive comes a line on what was passed over in it, if anything was.
+
+    Args:
+        names: Paths of pictures, folders or ZIP archives, patterns such as ``*.png``, or ``-`` for standard input.
+    """
+    for name in names:
+        if name == STANDARD_INPUT:
+            yield name, _read_standard_input()
+        elif glob.has_magic(name) and not os.path.lexists(name):
+            try:
+                matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207 - keeps the name as it was typed
+            except RecursionError:
+                yield _failure(name, "the folders are nested too deep for a pattern; give the folder itself")
+                continue
+            if "**" in name:  # it matches the files in folders too
+                matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
+            found = (source for match in matches for source in _expand(match))  # a file called "-" is a file here
+            yield from _or_failure(found, name, "no file matches this pattern")
+        else:
+            yield from _expand(name)
+
+
+def count_sources(names: list[str]) -> int:
+    """Return the number of pictures that names mean, or 0 where it is known only after reading them."""
+    if any(name == STANDARD_INPUT or name.lower().endswith(".zip") for name in names):
+        return 0
+    return sum(not isinstance(content, PassedOver) for _, content in find_sources(names))
+
+
+def _expand(name: str) -> Iterator[Source]:
+    """Yield the pictures in a folder or an archive, or else the file of this name."""
+    if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
+        yield from _or_failure(_find_below(str(Path(name))), name, "no pictures in this folder")
+    elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
+        yield from _or_failure(_read_archive(name), name, "no pictures in this archive")
+    else:
+        yield name, name
+
+
+def _or_failure(sources: Iterator[Source], name: str, reason: str) -> Iterator[Source]:
+    """Yield sources; where there are none, yield the reason."""
+    is_empty = True
+    for source in sources:
+        is_empty = is_empty and isinstance(source[1], PassedOver)
+        yield source
+    if is_empty:
+        yield _failure(name, reason)
+
+
+def _failure(name: str, reason: str) -> Source:
+    return name, PictureError(f"{name}: {reason}")
+
+
+def _find_below(folder: str) -> Iterator[Source]:
+    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over."""
+    top, waiting = folder, [folder]
+    num_others = num_links = 0
+    while waiting:
+        folder = waiting.pop()
+        files, folders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith((".", "__")):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - a loop raises nothing
+                        num_links += 1
+                    elif _is_picture(entry):
+                        files.append(entry.name)
+                    else:
+                        num_others += 1
+        except OSError as error:
+            yield _failure(folder, f"cannot be read ({error.strerror})")
+            continue
+        start = "" if folder == os.curdir else os.path.join(folder, "")  # noqa: PTH118
+        for name in sorted(files):
+            yield start + name, start + name
+        waiting += [start + name for name in sorted(folders, reverse=True)]
+    yield from _passed_over(top, num_others, num_links)
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    if has_suffix(entry.name):
+        return entry.is_symlink() or entry.is_file()  # a link that leads nowhere is named as a failure
+    return os.path.isfile(entry.path) and is_picture_file(entry.path)  # noqa: PTH113 - as above
+
+
+def _passed_over(name: str, num_others: int, num_links: int = 0) -> Iterator[Source]:
+    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders"))
+    if found := [f"{count:,} {what}" for count, what in counts if count]:
+        yield name, PassedOver(f"{name}: {' and '.join(found)} skipped")
+
+
+def _read_standard_input() -> bytes | PictureError:
+    if sys.stdin is None:
+        return PictureError("standard input: it is closed")
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
+
+
+def _read_archive(name: str) -> Iterator[Source]:
+    """Yield the pictures in a ZIP archive, read into memory; nothing is written to disk."""
+    num_others = 0
+    try:
+        with zipfile.ZipFile(name) as archive:
+            for member in archive.infolist():
+                if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
+                    continue
+                if has_suffix(member.filename) or _is_picture_member(archive, member):
+                    yield _read_member(archive, member, f"{name}/{member.filename}")
+                else:
+                    num_others += 1
+    except ARCHIVE_ERRORS as error:
+        yield _failure(name, f"not a ZIP archive that can be read ({error})")
+    yield from _passed_over(name, num_others)
+
+
+def _is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Tell whether a file in an archive is a picture under another suffix; one that cannot be read is none."""
+    if member.compress_type not in METHODS:
+        return False
+    try:
+        with archive.open(member) as file:
+            return is_picture_content(member.filename, file.read(NUM_START_BYTES))
+    except ARCHIVE_ERRORS:
+        return False
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
+    """Return a file in an archive; the size that its entry tells is the most that is unpacked."""
+    if member.compress_type not in METHODS:
+        method = METHOD_NAMES.get(member.compress_type, f"method {member.compress_type}")
+        return _failure(
+            name, f"is compressed with {method}; expected deflate: make the archive anew with any ZIP program"
+        )
+    if member.file_size > MAX_FILE_BYTES:
+        return _failure(name, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    try:
+        with archive.open(member) as file:
+            return name, file.read(MAX_FILE_BYTES)
+    except MemoryError:
+        return _failure(name, "there is not enough memory for the file")
+    except ARCHIVE_ERRORS as error:
+        return _failure(name, f"cannot be read from the archive ({error})")
