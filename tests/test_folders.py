@@ -54,6 +54,7 @@ def test_a_reserved_folder_is_refused_to_other_processes(tmp_path):
         process.kill()
     with reserving_here(tmp_path), reserving_here(tmp_path):  # the lock of a killed process is free
         assert str(os.getpid()) in next((tmp_path / "locks").iterdir()).read_text()
+    assert list((tmp_path / "locks").iterdir()) == []
     with reserving_here(tmp_path):
         pass
 

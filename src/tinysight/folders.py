@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import TextIO
 
 from .errors import OutputError
 
@@ -26,8 +27,7 @@ def reserving(folder: Path, locks: Path) -> Iterator[None]:
 
     Args:
         folder: The folder; it need not exist.
-        locks: Where lock files are kept, one for each folder ever reserved. If it cannot be written, nothing is
-            reserved.
+        locks: Where lock files are kept. If it cannot be written, nothing is reserved.
 
     Raises:
         OutputError: Another process has reserved it.
@@ -36,31 +36,57 @@ def reserving(folder: Path, locks: Path) -> Iterator[None]:
     if folder in _reserved or fcntl is None:
         yield
         return
-    name = sha256(os.fsencode(folder)).hexdigest()[:32]
+    owner, path = "another", locks / sha256(os.fsencode(folder)).hexdigest()[:32]
     try:
         locks.mkdir(parents=True, exist_ok=True)
-        file = (locks / name).open("a+")
+        file = _locked(path)
+    except BlockingIOError:
+        with suppress(OSError):
+            owner = path.read_text().strip()
+        raise OutputError(
+            f"{folder}: process {owner} is writing a run there; wait for its end, or choose another with --out"
+        ) from None
     except OSError:
         yield
         return
     with file:  # closing it gives the lock back
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise OutputError(
-                f"{folder}: process {owner} is writing a run there; wait for its end, or choose another with --out"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         _reserved.add(folder)
         try:
             yield
         finally:
             _reserved.discard(folder)
-            file.truncate(0)
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> TextIO:
+    """Create and lock a file that holds this process's number.
+
+    Raises:
+        BlockingIOError: Another process has locked it.
+        OSError: It cannot be written.
+    """
+    while True:
+        file = path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its last owner may have removed it between these two steps
+            if _is_same(file, path):
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _is_same(file: TextIO, path: Path) -> bool:
+    """Tell whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def replace_folder(new: Path, folder: Path) -> None:

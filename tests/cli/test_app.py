@@ -176,13 +176,13 @@ BAD_DATA = {
 def test_data_that_cannot_be_used_is_named(tinysight, tmp_path, own_cache, case):
     make, words = BAD_DATA[case]
     (tmp_path / "data").mkdir()
-    cached = sorted(own_cache.rglob("*"))
+    cached = sorted((own_cache / "images").rglob("*"))
     status, _, error = tinysight("train", make(tmp_path / "data"), "--out", tmp_path / "run", *QUICK)
     assert status == 1
     assert_one_line(error, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
     if case not in ("one class", "class of one", "many classes"):  # those are sound sets, only not for training
-        assert sorted(own_cache.rglob("*")) == cached
+        assert sorted((own_cache / "images").rglob("*")) == cached
 
 
 @pytest.mark.slow

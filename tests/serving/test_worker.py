@@ -40,7 +40,7 @@ def test_pictures_and_images_of_one_batch_get_their_own_results(classifier, trai
 
 def test_which_pixels_decided_is_told_where_it_is_asked_for(classifier, pictures):
     requests = [WorkerRequest((pictures[0],)), WorkerRequest((pictures[0], pictures[1]), has_attribution=True)]
-    reply = process_batch(classifier, requests, MAX_PIXELS)
+    reply = process_batch(classifier, requests, SETTINGS)
     (plain,), explained = (json.loads(result)["predictions"] for result in reply.results)
     assert "attribution" not in plain
     for member, picture in zip(explained, pictures, strict=False):

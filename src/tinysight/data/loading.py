@@ -79,7 +79,7 @@ def load_images(
     else:
         wanted = like or Framing(framing or "whole", *(image_size or ()))
         return _load_folder(path, wanted, progress, keep_channels=bool(like), choose=not (like or framing))
-    return _load_arrays(arrays, like)
+    return _load_arrays(arrays, like, progress)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _read_digits() -> SplitArrays:
     return SplitArrays("all", np.stack([frame_bitmap(bitmap, 28, 28) for bitmap in bitmaps]), digits.target, "digits")
 
 
-def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
+def _load_arrays(source: ArraySource, like: Framing | None, progress: Progress | None) -> ImageSet:
     """Load arrays, framed as pictures are; images keep their size unless `like` asks for another."""
     key = cache.fingerprint("arrays", source.key, source.framing, like and asdict(like))
     if (cached := _from_cache(key, source.name)) is not None:
@@ -154,7 +154,9 @@ def _load_arrays(source: ArraySource, like: Framing | None) -> ImageSet:
     # Frame them into the cache, then store what belongs to them
     images_shape = (len(labels), *framing.image_shape)
     with cache.building(key, images_shape, _listed_name(source.name)) as entry:
-        faults = _frame_into(cache.writable_images(entry.folder, images_shape), splits, framing, source.is_framed)
+        images = cache.writable_images(entry.folder, images_shape)
+        faults = _frame_into(images, splits, framing, source.is_framed, progress)
+        del images
         codes = np.repeat([SPLITS.index(split.split) for split in splits], [len(split.images) for split in splits])
         sources = [(split.source, len(split.images)) for split in splits]
         names = RowSources(sources)
@@ -169,7 +171,11 @@ def _listed_name(name: str) -> str:
 
 
 def _frame_into(
-    images: NDArray[np.uint8], splits: Sequence[SplitArrays], framing: Framing, is_framed: bool
+    images: NDArray[np.uint8],
+    splits: Sequence[SplitArrays],
+    framing: Framing,
+    is_framed: bool,
+    progress: Progress | None,
 ) -> dict[int, str]:
     """Write the images of all splits, framed as prediction would frame their pictures, one after the other.
 
@@ -186,6 +192,8 @@ def _frame_into(
                 rows = np.stack([one.pixels for one in framed])
             images[start : start + len(rows)] = rows
             start += len(rows)
+            if progress:
+                progress("framing images", start, len(images))
             release_pages(split.images)
             release_pages(images)
     return faults

@@ -7,7 +7,7 @@ threads, and the results do not depend on the number of cores. See docs/experime
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +154,7 @@ def run_trainings(
     running = map_in_processes(
         partial(_prepare, dict(images), folder), iter(missing), min(num_processes, len(missing)), start_method
     )
-    with closing(cast("Generator[Scores]", running)):  # which ends the processes
+    with closing(running):  # which ends the processes
         for task, scores in zip(missing, running, strict=True):
             results[task] = scores
             unreported.append(task)
