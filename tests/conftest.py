@@ -83,6 +83,12 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def attack_rounds():
+    """How often the tests in attacks/ repeat what they do; ``make attack`` says more than 1."""
+    return int(os.environ.get("ATTACK_ROUNDS", "1"))
+
+
+@pytest.fixture(scope="session")
 def data_folder():
     """The folder with the files of MNIST and Fashion-MNIST."""
     if not all((DATA / name).is_dir() for name in NAMED_SETS):
