@@ -9,6 +9,8 @@ def mutants(data, number, seed=0):
     for _ in range(number):
         damaged = bytearray(data)
         for _ in range(rng.integers(1, 4)):
+            if not damaged:
+                break
             place, length = rng.integers(len(damaged)), int(rng.geometric(0.1))
             kind = rng.integers(6)
             if kind == 0:

@@ -264,9 +264,11 @@ def test_folders_may_be_deeper_than_calls(tmp_path):
     sys.setrecursionlimit(200)
     try:
         found = list(find_sources([str(tmp_path)]))
+        ((_, failure),) = find_sources([f"{tmp_path}/**"])
     finally:
         sys.setrecursionlimit(before)
     assert [name for name, _ in found] == [str(deepest / "a.png")]
+    assert str(failure) == f"{tmp_path}/**: the folders are nested too deep for a pattern; give the folder itself"
 
 
 @pytest.mark.parametrize(

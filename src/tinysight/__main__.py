@@ -12,6 +12,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it with one line and the exit status 130."""
+    _open_closed_streams()
     interrupted = False
 
     def interrupt(*_: object) -> None:
@@ -33,6 +34,23 @@ def main() -> NoReturn:
         os._exit(130)  # an interrupted TensorFlow sometimes aborts while Python shuts down
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # only Python's shutdown follows
+
+
+def _open_closed_streams() -> None:
+    """Discard what goes to a closed standard error; end the program if standard output is closed.
+
+    No file that is opened later may get the number of a closed stream: libraries write to these numbers.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until the end
+    if sys.stdout is None:
+        print("tinysight: standard output is closed; send it to a file or to /dev/null", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 if __name__ == "__main__":

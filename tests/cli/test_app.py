@@ -573,3 +573,25 @@ def test_json_is_valid_whatever_the_terminal_can_write(model_path, digit, tmp_pa
     printed = subprocess.run(command, env=ascii_only, capture_output=True, check=True).stdout
     assert json.loads(printed)["note"] == "framed from 300×320 grey"
     assert json.loads(printed)["source"].endswith("größe.png")
+
+
+def run_in_shell(redirections, *arguments):
+    command = " ".join([sys.executable, "-m", "tinysight", *map(str, arguments), redirections])
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell of POSIX")
+def test_closed_streams_are_no_crash(tmp_path):
+    closed = run_in_shell(">&-", "cache", "list")
+    assert (closed.returncode, closed.stdout) == (1, "")
+    assert closed.stderr == "tinysight: standard output is closed; send it to a file or to /dev/null\n"
+    without_errors = run_in_shell("2>&-", "predict", tmp_path / "none.png")
+    assert (without_errors.returncode, without_errors.stdout, without_errors.stderr) == (1, "", "")
+    all_closed = run_in_shell(">&- 2>&- <&-", "cache", "list")
+    assert (all_closed.returncode, all_closed.stdout, all_closed.stderr) == (1, "", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+def test_a_full_disk_behind_standard_output_is_named():
+    full = run_in_shell(">/dev/full", "cache", "list")
+    assert (full.returncode, full.stderr) == (1, "tinysight: standard output: No space left on device\n")

@@ -17,12 +17,17 @@ FILES = {"train-images-idx3-ubyte.gz": CONTENT, "train-labels-idx1-ubyte.gz": CO
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder; below /truncated/ it announces more than it sends."""
+    """Serves a folder; below /truncated/ it announces more than it sends, /elsewhere/ redirects to FTP."""
 
     def log_message(self, *_):
         pass
 
     def do_GET(self):
+        if self.path.startswith("/elsewhere/"):
+            self.send_response(302)
+            self.send_header("Location", "ftp://127.0.0.1:9/file")
+            self.end_headers()
+            return
         if not self.path.startswith("/truncated/"):
             super().do_GET()
             return
@@ -133,3 +138,16 @@ def test_content_is_checked(tmp_path):
 def test_the_pinned_hashes_are_those_of_the_published_files(data_folder, name):
     for file, expected in NAMED_SETS[name].files.items():
         check_content(data_folder / name / file, expected)
+
+
+def test_a_redirect_away_from_the_web_is_not_followed(host, hosts):
+    hosts(f"{host}elsewhere/")
+    with pytest.raises(DownloadError, match="unknown url type"):
+        find_named_set("mnist")
+
+
+def test_a_download_has_a_time_limit(host, hosts, monkeypatch):
+    monkeypatch.setattr(downloads, "MAX_SECONDS", -1.0)
+    hosts(f"{host}good/")
+    with pytest.raises(DownloadError, match="took longer"):
+        find_named_set("mnist")

@@ -34,6 +34,11 @@ def test_pages_of_other_sites_are_not_answered(client, pictures):
         assert_error(client.post("/predict", content=pictures[0], headers={"Origin": origin}), 403)
     own = client.post("/predict", content=pictures[0], headers={"Origin": str(client.base_url)})
     assert own.status_code == 200
+    other_port = {"Host": "localhost:8000", "Origin": "http://localhost:3000"}
+    assert_error(client.post("/predict", content=pictures[0], headers=other_port), 403)
+    for origin in ("http://localhost:8000", "https://localhost", "http://[::1]:8000"):
+        headers = {"Host": "localhost:8000", "Origin": origin}
+        assert client.post("/predict", content=pictures[0], headers=headers).status_code == 200
     assert client.options("/predict", headers={"Origin": "http://localhost"}).status_code == 405
 
 
@@ -54,6 +59,8 @@ def test_a_key_protects_all_but_the_page_and_health(model_path, tmp_path, pictur
         for given in ("Bearer wrong", "Basic sesame-open", "sesame-open", "Bearer sesame-open2", "Bearer ü"):
             headers = {"Authorization": given.encode("latin-1")}
             assert client.post("/predict", content=pictures[0], headers=headers).status_code == 401
+        headers = {"Authorization": "bearer  sesame-open"}
+        assert client.get("/classifier", headers=headers).status_code == 200
         headers = {"Authorization": "Bearer sesame-open"}
         assert client.post("/predict", content=pictures[0], headers=headers).status_code == 200
     assert "sesame" not in service.announced + service.log.read_text()
@@ -112,7 +119,7 @@ def test_on_all_addresses_any_address_is_its_own_and_a_foreign_name_is_not(host,
     ):
         assert status_of(rules, host=foreign)[0] == 421, foreign
         assert status_of(rules, host="10.1.2.3", origin=f"http://{foreign}")[0] == 403, foreign
-    assert is_answered(rules, host="10.1.2.3", origin="http://10.1.2.3:8000")
+    assert is_answered(rules, host="10.1.2.3:8000", origin="http://10.1.2.3:8000")
 
 
 def test_on_one_address_only_that_one_and_the_machines_names_are_its_own():
@@ -150,7 +157,7 @@ def test_a_site_that_is_allowed_may_ask_first_and_read_every_answer():
     assert headers["access-control-allow-origin"] == FRIEND
     assert headers["access-control-allow-headers"] == "authorization,content-type"
     assert "POST" in headers["access-control-allow-methods"]
-    for authorization, expected in (("Bearer sesame-open", 200), ("Bearer wrong", 401)):
+    for authorization, expected in (("Bearer sesame-open", 200), ("bearer sesame-open", 200), ("Bearer wrong", 401)):
         status, headers = status_of(rules, host="localhost", origin=FRIEND, authorization=authorization)
         assert (status, headers["access-control-allow-origin"]) == (expected, FRIEND)
         assert "Inference-Header-Content-Length" in headers["access-control-expose-headers"]

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from services import raw_status, running
 
+from tinysight.serving.server import _network
+
 
 def test_every_response_has_the_security_headers(service, client, pictures):
     answers = [client.get("/"), client.get("/nothing"), client.post("/predict", content=pictures[0])]
@@ -112,3 +114,84 @@ def test_uvicorn_has_the_internals_that_the_server_uses(class_path):
     names = {*dir(found), *found.__init__.__code__.co_names}
     missing = set(UVICORN_INTERNALS[class_path].split()) - names
     assert not missing, message.format(f"{class_path}.{min(missing)}")
+
+
+CHUNKED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"zz\r\nabc", b"-5\r\nabc", b"3\r\nabcdefg", b"f" * 17 + b"\r\n", b"3;\0\r\nabc\r\n"]
+)
+def test_broken_chunks_are_answered(service, chunk):
+    answer = service.send_raw(CHUNKED + chunk)
+    assert raw_status(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"the request is not valid HTTP/1.1" in answer
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /predict HTTP/1.1\r\nTransfer-Encoding: gzip, chunked", 501),
+        (b"POST /predict HTTP/1.1\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 501),
+        (b"GET / HTTP/2.0", 505),
+        (b"GET / HTTP/0.9", 505),
+    ],
+)
+def test_other_encodings_and_versions_are_refused(service, head, status):
+    answer = service.send_raw(head + b"\r\nHost: localhost\r\n\r\n0\r\n\r\n")
+    assert raw_status(answer) == status
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_trailers_are_no_headers(service):
+    """A proxy that filters headers may let them through."""
+    body = b"0\r\nHost: elsewhere.example\r\nOrigin: https://elsewhere.example\r\n\r\n"
+    answer = service.send_raw(CHUNKED + body, end=False)
+    assert raw_status(answer) == 422, answer
+    get = b"GET /classifier HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    assert raw_status(service.send_raw(get + b"\r\n" + body, end=False)) == 200
+    foreign = get + b"Origin: https://a.example\r\n\r\n0\r\nOrigin: http://localhost\r\n\r\n"
+    assert raw_status(service.send_raw(foreign, end=False)) == 403
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_addresses_of_one_client_are_known_as_such(one, other, are_same):
+    assert (_network((one, 1)) == _network((other, 2))) == are_same
+    assert _network((one, 1)) is not None
+
+
+@pytest.mark.parametrize("client", [None, ("", 0), ("127.0.0.1", 1), ("::1", 1), ("::ffff:127.0.0.1", 1)])
+def test_connections_from_this_machine_are_not_counted(client):
+    assert _network(client) is None
+
+
+@pytest.mark.slow
+def test_one_address_does_not_hold_all_connections(model_path, tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no address but the loopback one")
+        own = probe.getsockname()[0]
+    held = []
+    with running(tmp_path, model_path, "--host", "0.0.0.0", "--no-api-key") as service:
+        try:
+            for _ in range(130):
+                held.append(socket.create_connection((own, service.port), timeout=10))
+            assert raw_status(held[-1].recv(1_000)) == 429
+            with service.client() as client:
+                assert client.get("/v2/health/ready").status_code == 200
+        finally:
+            for connection in held:
+                connection.close()

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 done in part (some pictures coul
 interrupted.
 """
 
+import errno
 import io
 import sys
 from collections.abc import Callable
@@ -71,7 +72,8 @@ def _explain(error: Exception) -> int:
         console.print_error(str(error))
         return WRONG_USAGE if isinstance(error, SettingsError) else FAILED
     if isinstance(error, OSError):
-        console.print_error(f"{error.filename or 'a file'}: {error.strerror or error}")
+        place = error.filename or ("standard output" if error.errno == errno.ENOSPC else "a file")
+        console.print_error(f"{place}: {error.strerror or error}")
         return FAILED
     if isinstance(error, MemoryError):
         console.print_error("out of memory; use fewer or smaller images")

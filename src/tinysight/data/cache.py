@@ -5,6 +5,7 @@ A folder is filled under a temporary name and renamed when it is complete, so th
 """
 
 import atexit
+import errno
 import json
 import mmap
 import os
@@ -105,8 +106,10 @@ def building(key: str, shape: tuple[int, ...], source: str = "") -> Iterator[Ent
                 remove(final)
                 entry.folder = _renamed(entry.folder, final)
                 limit_size(final.parent, entry.folder, limit)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(entry.folder, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise _no_room(str(entry.folder.parent), "a set's labels and names", error) from None
         raise
 
 
@@ -120,10 +123,13 @@ def _new_folder(final: Path, num_bytes: int) -> Path:
     try:
         return _with_full_size(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
     except OSError as error:
-        places = f"{final.parent} and {tempfile.gettempdir()}"
         size = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
-        advice = "free some space, or set TINYSIGHT_CACHE to a folder on another disk"
-        raise DataError(f"{places}: no room for {size} of decoded images ({error.strerror}); {advice}") from None
+        raise _no_room(f"{final.parent} and {tempfile.gettempdir()}", f"{size} of decoded images", error) from None
+
+
+def _no_room(places: str, content: str, error: OSError) -> DataError:
+    advice = "free some space, or set TINYSIGHT_CACHE and TMPDIR to folders on another disk"
+    return DataError(f"{places}: no room for {content} ({error.strerror}); {advice}")
 
 
 def _with_full_size(folder: Path, num_bytes: int) -> Path:
@@ -196,14 +202,20 @@ def select_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np
     """Return rows of an array, in rising order: a view where they are consecutive, otherwise a copy.
 
     A copy larger than `MAX_BYTES_IN_MEMORY` is mapped to a temporary file, which is removed with it.
+
+    Raises:
+        DataError: The disk for temporary files is full.
     """
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return array[int(rows[0]) : int(rows[-1]) + 1]
     shape = (len(rows), *array.shape[1:])
     if prod(shape) <= MAX_BYTES_IN_MEMORY:
         return array[rows]
-    with tempfile.TemporaryFile() as file:
-        copy = create_array(file, shape)  # type: ignore[arg-type]
+    try:
+        with tempfile.TemporaryFile() as file:
+            copy = create_array(file, shape)  # type: ignore[arg-type]
+    except OSError as error:
+        raise _no_room(tempfile.gettempdir(), "a copy of chosen images", error) from None
     for chunk in row_slices(copy):
         copy[chunk] = array[rows[chunk]]
         release_pages(array)

@@ -9,6 +9,7 @@ import gzip
 import http.client
 import os
 import tempfile
+import time
 import urllib.request
 import zlib
 from collections.abc import Callable
@@ -22,7 +23,17 @@ from .named_sets import NAMED_SETS
 
 CHUNK_BYTES = 2**18
 MAX_DOWNLOAD_BYTES = 64 * 2**20  # the largest file is 26 MB, uncompressed 47 MB
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0  # without a byte
+WEB_HANDLERS = (
+    urllib.request.ProxyHandler,
+    urllib.request.UnknownHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPErrorProcessor,
+)
+MAX_SECONDS = 1_800.0  # for a whole file: 15 kB/s and more
 
 
 def find_named_set(name: str, progress: Progress | None = None) -> dict[str, Path]:
@@ -103,17 +114,28 @@ def _fetch_from(address: str, expected: str, target: Path, progress: Progress | 
 def _copy(address: str, write: Callable[[bytes], object], progress: Progress | None) -> None:
     """Write what `address` serves, chunk by chunk."""
     request = urllib.request.Request(address, headers={"User-Agent": "tinysight"})  # noqa: S310 - from NAMED_SETS
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+    start = time.monotonic()
+    with _web_opener().open(request, timeout=TIMEOUT_SECONDS) as response:
         done, total = 0, int(response.headers.get("Content-Length") or 0)
-        while chunk := response.read(CHUNK_BYTES):
+        while chunk := response.read1(CHUNK_BYTES):  # what has arrived: the time limit is checked often
             write(chunk)
             done += len(chunk)
             if progress:
                 progress(f"downloading {address.rsplit('/', 1)[-1]}", done, total)
+            if time.monotonic() - start > MAX_SECONDS:
+                raise ValueError(f"it took longer than {MAX_SECONDS / 60:g} minutes")
             if done > MAX_DOWNLOAD_BYTES:
                 raise ValueError("the file is larger than expected")
     if done < total:
         raise ValueError(f"the connection ended after {done:,} of {total:,} bytes")
+
+
+def _web_opener() -> urllib.request.OpenerDirector:
+    """Return what opens web addresses only, wherever a host redirects to: no files, no FTP."""
+    opener = urllib.request.OpenerDirector()
+    for handler in WEB_HANDLERS:
+        opener.add_handler(handler())
+    return opener
 
 
 def _shortened(error: Exception) -> str:

@@ -138,7 +138,8 @@ class HostAndOriginCheck:
         if hosts and scope["path"] not in HEALTH_PATHS and not self._is_own(_host_name(hosts[0].decode("latin-1"))):
             message = "the Host header names another host; call the service by its address, or start it with"
             return HTTPException(421, f"{message} --allow-host and that name", CLOSE)
-        if not all(self._is_known_origin(origin.decode("latin-1")) for origin in origins if origin):
+        port = _port(hosts[0].decode("latin-1")) if hosts else ""
+        if not all(self._is_known_origin(origin.decode("latin-1"), port) for origin in origins if origin):
             message = "the request comes from a web page of another site; open the service's own page instead, or"
             return HTTPException(403, f"{message} start the service with --allow-origin and that site", CLOSE)
         return None
@@ -146,8 +147,11 @@ class HostAndOriginCheck:
     def _is_own(self, host: str) -> bool:
         return host in self._hosts or (self._has_any_address and _is_ip_address(host))
 
-    def _is_known_origin(self, origin: str) -> bool:
-        return bool(self._origins & {origin, ANY_ORIGIN}) or self._is_own(_origin_host(origin))
+    def _is_known_origin(self, origin: str, port: str) -> bool:
+        """Tell whether an origin was allowed, or is the service's own: its host, and its port or a scheme's own."""
+        if self._origins & {origin, ANY_ORIGIN}:
+            return True
+        return self._is_own(_origin_host(origin)) and _port(origin.partition("://")[2]) in ("", port)
 
 
 class ApiKeyCheck:
@@ -161,11 +165,11 @@ class ApiKeyCheck:
             api_key: The key; empty if requests need none.
         """
         self._application = application
-        self._authorization = f"Bearer {api_key}".encode() if api_key else b""
+        self._api_key = api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with an error."""
-        if scope["type"] == "http" and self._authorization and (error := self._error(scope)):
+        if scope["type"] == "http" and self._api_key and (error := self._error(scope)):
             await error_response(error)(scope, receive, send)
         else:
             await self._application(scope, receive, send)
@@ -178,7 +182,8 @@ class ApiKeyCheck:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 given = value
-        if hmac.compare_digest(given, self._authorization):
+        scheme, _, key = given.partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(b" "), self._api_key):
             return None
         problem = "this is not the service's API key" if given else "an API key is needed"
         message = f"{problem}; programs send it in the header Authorization: Bearer KEY"
@@ -194,6 +199,11 @@ def _host_name(host: str) -> str:
     """Return a Host header's name or address, without the port."""
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return _plain_host(name)
+
+
+def _port(host: str) -> str:
+    """Return the port in a Host header, or in what follows the scheme of an origin; empty if there is none."""
+    return host.rpartition("]")[2].rpartition(":")[2] if ":" in host.rpartition("]")[2] else ""
 
 
 def _origin_host(origin: str) -> str:

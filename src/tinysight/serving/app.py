@@ -105,7 +105,9 @@ async def _http_error(request: Request, error: Any) -> Response:
         if error.status_code == 404:
             error.detail = "there is nothing at this path; /openapi.json lists all paths"
         elif error.status_code == 405:
-            error.detail = f"this path does not take {request.method}; use {(error.headers or {}).get('Allow', '')}"
+            allowed = (error.headers or {}).get("Allow", "").replace("GET", "GET, HEAD")
+            error.headers = {"Allow": allowed}
+            error.detail = f"this path does not take {request.method}; use {allowed}"
     return error_response(error)
 
 

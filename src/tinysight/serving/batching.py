@@ -25,12 +25,12 @@ from .worker import Failure, Postponed, WorkerRequest, WorkerSettings
 from .worker_process import WorkerEndedError, WorkerProcess, WorkerStartError
 
 MAX_BATCH = 64  # pictures; larger batches are no faster, and their first picture waits longer
-LARGE_PIXELS, MAX_BATCH_PIXELS = 2**20, 2**22  # of a request that a batch does not wait for; of a batch
+LARGE_COST, MAX_BATCH_COST = 2**20, 2**22  # in pixels: of a request that a batch does not wait for; of a batch
 HEALTH_CHECK_SECONDS = 1.0  # how often an idle queue checks that the worker is alive
 OVERDUE_CHECK_SECONDS = 0.2  # how often it is checked whether a batch takes too long
 IDLE_SECONDS = 60.0  # without large pictures, after which the second worker is ended
 NO_WORKER = Failure(503, "pictures cannot be predicted now; try again later")
-CLOSING = float("inf")  # sorts the closing mark behind every number of pixels
+CLOSING = float("inf")  # sorts the closing mark behind every cost
 
 
 @dataclass
@@ -51,7 +51,7 @@ class BatchQueue:
     """Queue of requests for the worker processes.
 
     A thread takes what waits as one batch, sends it to the worker and waits for the reply. Another does the same with
-    the requests that are processed one at a time, those with few pixels first; its worker is started when it is needed.
+    the requests that are processed one at a time, those that cost least first; its worker is started when it is needed.
     A third one ends workers whose batch takes too long.
 
     Attributes:
@@ -78,7 +78,7 @@ class BatchQueue:
         self._numbers = count()
         # The workers
         sizes = limits.max_pixels, limits.max_request_pixels
-        self._worker = WorkerProcess(classifier, WorkerSettings(*sizes, LARGE_PIXELS, MAX_BATCH_PIXELS))
+        self._worker = WorkerProcess(classifier, WorkerSettings(*sizes, LARGE_COST, MAX_BATCH_COST))
         self._single_worker = WorkerProcess(classifier, WorkerSettings(*sizes))
         self._worker.start()
         # The threads
@@ -229,7 +229,7 @@ class BatchQueue:
                 done.append(job)
                 results.append(result)
             elif result.is_large:
-                self._single_jobs.put((result.num_pixels, next(self._numbers), job))
+                self._single_jobs.put((result.cost, next(self._numbers), job))
             else:
                 self._postponed.append(job)
         _resolve(done, results)

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from types import FrameType
 from typing import Any
 
@@ -41,8 +42,14 @@ HEADERS = [
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MAX_HEAD_BYTES = 32_768  # of the request line and all headers together; nginx allows as much
 MAX_HEADERS = 100  # as many as Apache allows by default
+ADDRESS_SHARE = 4  # one client has at most this part of all connections: a quarter
+IPV6_NETWORK_BITS = 64  # all addresses of such a network may be one client's
 LAST_REQUEST_SECONDS = 0.5  # when stopping: idle connections stay open so long, for requests already on their way
-PHRASES = {400: b"Bad Request", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large"}
+PHRASES = {
+    400: b"Bad Request", 429: b"Too Many Requests", 431: b"Request Header Fields Too Large", 501: b"Not Implemented",
+    505: b"HTTP Version Not Supported",
+}  # fmt: skip
+NOT_HTTP = (400, f"the request is not valid HTTP/1.1, or has more than {MAX_HEADERS} headers")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -149,31 +156,56 @@ class Connection(HttpToolsProtocol):
     """
 
     max_connections = Limits.max_connections
+    _is_in_head = False  # whether what is parsed is request line and headers
+    _refusal = NOT_HTTP  # the answer to the request if the parser fails
     _is_last = False  # whether the next request is the last one that is answered
     # Bytes received that are not part of a body. Each byte of a body counts -2, which pays for the framing around it
     # even if it is sent in small chunks.
     _num_excess = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Accept the connection, or answer 429 if too many are open."""
+        """Accept the connection, or answer 429 if too many are open, in all or from one address."""
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
             self._send_error(429, "too many connections are open; try again")
+        elif len(self.connections) > self.max_connections // ADDRESS_SHARE and self._num_siblings > (
+            self.max_connections // ADDRESS_SHARE
+        ):
+            self._send_error(429, "too many connections are open from this address; try again")
+
+    @property
+    def _num_siblings(self) -> int:
+        """Number of connections from this one's address, itself included; 0 if it is this machine's."""
+        own = _network(self.client)
+        if own is None:
+            return 0
+        return sum(_network(getattr(one, "client", None)) == own for one in self.connections)
 
     def on_message_begin(self) -> None:
         """Begin a request: count the bytes of its headers from zero."""
         self._num_excess = 0
+        self._is_in_head, self._refusal = True, NOT_HTTP
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header, unless there are too many."""
+        """Add a header, unless there are too many; trailers, which come after the body, are no headers."""
+        if not self._is_in_head:
+            return
         super().on_header(name, value)
         if len(self.headers) > MAX_HEADERS:
             raise ValueError("too many headers")  # the parser fails with it, and uvicorn calls `send_400_response`
 
     def on_headers_complete(self) -> None:
-        """Start the request; it is the connection's last one if the service is stopping."""
+        """Start the request, if it can be read; it is the connection's last one if the service is stopping."""
         self._num_excess = 0
+        self._is_in_head = False
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            self._refusal = (505, "the service speaks HTTP/1.1")
+        encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if encodings not in ([], [b"chunked"]):
+            self._refusal = (501, "the request has a transfer encoding other than chunked; send it without")
+        if self._refusal != NOT_HTTP:
+            raise ValueError(self._refusal[1])  # the parser fails with it, as above
         super().on_headers_complete()
         if self._is_last:
             self.cycle.keep_alive = False
@@ -192,7 +224,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer a request that the parser cannot read."""
-        self._send_error(400, f"the request is not valid HTTP/1.1, or has more than {MAX_HEADERS} headers")
+        self._send_error(*self._refusal)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: a request for another protocol is answered as plain HTTP."""
@@ -215,14 +247,31 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _send_error(self, status: int, message: str) -> None:
-        """Send an error, unless a response is under way, and close the connection."""
-        if self.is_idle:
+        """Send an error, unless a response is under way or an earlier one is due, and close the connection."""
+        if self.transport.is_closing():
+            return
+        if self.is_idle or not (self.cycle.response_started or self.pipeline):
             content = error_bytes(message)
             head = [b"HTTP/1.1 %d %s" % (status, PHRASES[status]), b"connection: close"]
             head += [b"content-type: " + JSON.encode(), b"content-length: %d" % len(content)]
             head += [name + b": " + value for name, value in self.server_state.default_headers]
             self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + content)
+        if not self.is_idle:  # the application learns that the rest does not come
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
+
+
+def _network(client: tuple[str, int] | None) -> object:
+    """Return the address of a client, of IPv6 the network; None if it is this machine, or not known."""
+    try:
+        address = ip_address((client or ("", 0))[0].partition("%")[0])
+    except ValueError:
+        return None
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_loopback:
+        return None
+    return address if address.version == 4 else int(address) >> (128 - IPV6_NETWORK_BITS)
 
 
 class ConnectionTimeouts:

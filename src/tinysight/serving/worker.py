@@ -27,6 +27,8 @@ from ..preprocessing.framing import Framed
 
 MEMORY_BYTES, BYTES_PER_PIXEL = 2**29, 64  # of memory beyond what the worker has at its start; pictures take up to 40
 
+PIXELS_PER_BYTE = 4  # a byte of a hostile header takes as long to read as so many pixels to decode
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
@@ -35,14 +37,15 @@ class WorkerSettings:
     Attributes:
         max_pixels: Pixels of one picture.
         max_request_pixels: Pixels of all pictures of a request.
-        large_pixels: Pixels of a request from which on it is postponed; None: never.
-        max_batch_pixels: Pixels of all requests of a batch; what is beyond is postponed too.
+        large_cost: Cost of a request from which on it is postponed; None: never. Each pixel costs 1, each byte of a
+            file `PIXELS_PER_BYTE`.
+        max_batch_cost: Cost of all requests of a batch; what is beyond is postponed too.
     """
 
     max_pixels: int
     max_request_pixels: int
-    large_pixels: int | None = None
-    max_batch_pixels: int | None = None
+    large_cost: int | None = None
+    max_batch_cost: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,11 @@ class Postponed:
     """A request that has not been processed, since it would have kept the others of its batch waiting.
 
     Attributes:
-        num_pixels: Pixels of its pictures.
+        cost: How long it takes, at least, as in `WorkerSettings`.
         is_large: Whether it would keep any batch waiting.
     """
 
-    num_pixels: int
+    cost: int
     is_large: bool
 
 
@@ -137,16 +140,22 @@ def _unfit(requests: list[WorkerRequest], settings: WorkerSettings) -> Iterator[
     """Yield for each request why it is not to be processed in this batch; None if it is."""
     taken = 0
     for request in requests:
+        # Files of many bytes may take long even to look at
+        cost = PIXELS_PER_BYTE * sum(map(len, request.pictures))
+        if settings.large_cost is not None and cost > settings.large_cost:
+            yield Postponed(cost, is_large=True)
+            continue
         pixels = sum(num_pixels(picture, settings.max_pixels) for picture in request.pictures)
+        cost += pixels
         if pixels > settings.max_request_pixels:
             limit = f"up to {settings.max_request_pixels:,} at once"
             yield Failure(413, f"the pictures have {pixels:,} pixels together; send {limit}")
-        elif settings.large_pixels is not None and pixels > settings.large_pixels:
-            yield Postponed(pixels, is_large=True)
-        elif settings.max_batch_pixels is not None and taken and taken + pixels > settings.max_batch_pixels:
-            yield Postponed(pixels, is_large=False)
+        elif settings.large_cost is not None and cost > settings.large_cost:
+            yield Postponed(cost, is_large=True)
+        elif settings.max_batch_cost is not None and taken and taken + cost > settings.max_batch_cost:
+            yield Postponed(cost, is_large=False)
         else:
-            taken += pixels
+            taken += cost
             yield None
 
 
