@@ -144,7 +144,11 @@ def test_five_thousand_hostile_requests(service, broken_pictures):
         for start in range(0, len(requests), 500):
             statuses = list(pool.map(service.send_raw, requests[start : start + 500]))
             # 501 and 505 refuse a transfer encoding and a version of HTTP: the requests' faults, whatever their number.
-            faults = [answer[:200] for answer in statuses if raw_status(answer) >= 500 and raw_status(answer) not in (501, 505)]
+            faults = [
+                answer[:200]
+                for answer in statuses
+                if raw_status(answer) >= 500 and raw_status(answer) not in (501, 505)
+            ]
             assert not faults
             resident.append(service.resident_mib())
     # Threads' stacks, caches and the memory for the largest picture are allocated in the first half.
