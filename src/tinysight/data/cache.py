@@ -205,7 +205,10 @@ def select_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np
 
     Raises:
         DataError: The disk for temporary files is full.
+        ValueError: The rows are not in rising order, or one is given twice or is outside the array.
     """
+    if len(rows) and (rows[0] < 0 or rows[-1] >= len(array) or (rows[1:] <= rows[:-1]).any()):
+        raise ValueError(f"rows are out of order or outside 0–{len(array) - 1}; expected rising positions")
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return array[int(rows[0]) : int(rows[-1]) + 1]
     shape = (len(rows), *array.shape[1:])

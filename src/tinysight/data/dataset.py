@@ -75,6 +75,8 @@ class ImageSet:
         skipped: A line for each folder or group of files that is not part of the set, and for each group of images
             that framing could not treat as the others.
         unreadable: A line for each picture that could not be read.
+        groups: int64 ``(num_images,)``, the number of each image's group; their order means nothing. Images of one
+            group, such as one person's, stay in one split. None: there are no groups.
     """
 
     name: str
@@ -87,6 +89,7 @@ class ImageSet:
     framing: Framing
     skipped: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,10 +103,18 @@ class ImageSet:
         return self.rows(self.indices(split))
 
     def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
-        """Return the images at the chosen positions, which are in rising order, as a set."""
+        """Return the images at some positions as a set.
+
+        Args:
+            chosen: The positions, in rising order, none of them twice.
+
+        Raises:
+            ValueError: They are in another order, or outside the set.
+        """
         return ImageSet(
             self.name, select_rows(self.images, chosen), self.labels[chosen], self.class_names,
             SelectedSources(self.sources, chosen), self.split[chosen], self.hashes[chosen], self.framing,
+            groups=None if self.groups is None else self.groups[chosen],
         )  # fmt: skip
 
     def in_content_order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
