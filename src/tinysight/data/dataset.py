@@ -75,8 +75,8 @@ class ImageSet:
         skipped: A line for each folder or group of files that is not part of the set, and for each group of images
             that framing could not treat as the others.
         unreadable: A line for each picture that could not be read.
-        groups: int64 ``(num_images,)``, the number of each image's group; their order means nothing. Images of one
-            group, such as one person's, stay in one split. None: there are no groups.
+        groups: int64 ``(num_images,)``, the number of each image's group, by `groups.group_numbers`; −1 for an image
+            in no group. Images of one group, such as one person's, stay in one split. None: there are no groups.
     """
 
     name: str
