@@ -1,8 +1,9 @@
 """ImageSet: labelled images with their class names, sources and splits."""
 
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ..preprocessing.framing import Framing
 from .cache import select_rows
 
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")  # a class name that is one
 SPLITS = ("train", "validation", "test", "all", "unused")
 Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
 
@@ -135,17 +137,19 @@ class ImageSet:
         return digest.hexdigest()
 
 
+def sorted_class_names(names: Iterable[str]) -> list[str]:
+    """Return different class names in their order: numbers by their value, then others as texts."""
+
+    def key(name: str) -> tuple[bool, float, str]:
+        is_number = NUMBER.fullmatch(name) is not None
+        return not is_number, float(name) if is_number else 0.0, name
+
+    return sorted(set(names), key=key)
+
+
 def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the first eight bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint64 ``(num_images,)``.
 
     Among 6 million images, two different ones have the same number with a chance of 1 in a million.
     """
     return np.ascontiguousarray(hashes[:, :8]).view(">u8").ravel().astype(np.uint64)
-
-
-def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint32 ``(num_images,)``.
-
-    Among 100,000 images, an image has the number of a different one with a chance of 1 in 43,000.
-    """
-    return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..data.dataset import ImageSet, leading_bytes
+from ..data.dataset import ImageSet, hash_numbers
 from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
@@ -29,7 +29,7 @@ from .learner import Learner, TrainingData  # isort: skip
 from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
-MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
+MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 2 MB
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         images.class_names, images.framing, DataSource(images.name, images.data_hash), asdict(settings), **entries
     )
     if len(trained_on) <= MAX_STORED_HASHES:
-        metadata = replace(metadata, training_hashes=leading_bytes(images.hashes[trained_on]))
+        metadata = replace(metadata, training_hashes=hash_numbers(images.hashes[trained_on]))
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
     return Classifier(build_model(dense_layers, metadata))
 
