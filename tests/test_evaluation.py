@@ -17,8 +17,9 @@ from tinysight.classifier import Classifier
 from tinysight.data.dataset import SPLITS, hash_numbers
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
-from tinysight.evaluation import evaluate, known_images, unseen_images
+from tinysight.evaluation import evaluate
 from tinysight.onnx_file import build_model
+from tinysight.unseen_images import known_images, unseen_images
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from .classifier import Classifier
 from .data.dataset import ImageSet
 from .errors import DataError
-from .evaluation import known_images, labels_for, probabilities_of
+from .evaluation import labels_for, probabilities_of
 from .intervals import Z_95, mcnemar_p_value, paired_interval, wilson_interval
+from .unseen_images import known_images
 
 SIGNIFICANCE = 0.05  # a smaller p-value of the McNemar test decides
 Z_POWER = 0.841621  # quantile of the normal distribution with 80 % below it: the power that `images_needed` is for

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from .calibration_error import Calibration, measure_calibration
 from .classifier import Classifier
 from .data.cache import release_pages, row_slices
-from .data.dataset import ImageSet, hash_numbers
+from .data.dataset import ImageSet
 from .errors import DataError
 from .intervals import bootstrap_interval, mean_share_interval, wilson_interval
-from .onnx_file import DataSource
 from .rejection import CoveragePoint, OutsideScore, coverage_at, coverage_curve, score_outside
 from .training.calibration import apply_temperature
 from .training.scores import EPSILON, log_loss, log_losses
@@ -64,12 +63,39 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class FoldScore:
+    """The accuracy on one fold's images of the network that was not trained on them; `fold` is counted from 1."""
+
+    fold: int
+    num_images: int
+    num_correct: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """The scores of a cross-validation.
+
+    Attributes:
+        folds: One entry for each fold.
+        mean: Mean of the folds' accuracies.
+        deviation: Their standard deviation.
+        interval: 95 % interval of the mean by Student's t distribution, within 0…1.
+    """
+
+    folds: tuple[FoldScore, ...]
+    mean: float
+    deviation: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The scores of a classifier on a set of images.
 
     Attributes:
         data_name: What the images were loaded from.
-        split: Which of them were scored, such as ``test``.
+        split: Which of them were scored, such as ``test``; ``folds`` after a cross-validation.
         num_images: How many.
         num_correct: How many of them were classified correctly.
         accuracy: `num_correct` / `num_images`.
@@ -94,6 +120,7 @@ class Evaluation:
         confusions: The most frequent pairs of true and predicted class, at most 20.
         mistakes: The images classified wrongly, the most confident mistakes first, at most 200.
         notes: What a reader must know to trust the figures.
+        fold_scores: The scores of each fold after a cross-validation, else None.
     """
 
     data_name: str
@@ -121,6 +148,7 @@ class Evaluation:
     confusions: tuple[Confusion, ...]
     mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...] = ()
+    fold_scores: FoldScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as what JSON can hold."""
@@ -368,43 +396,3 @@ def _mistakes(
         Mistake(int(row), images.sources[int(row)], names[labels[row]], names[predicted[row]], float(confidence[row]))
         for row in wrong
     )
-
-
-def known_images(classifier: Classifier, images: ImageSet) -> NDArray[np.bool_]:
-    """Return which images trained a classifier or chose its best epoch, bool ``(num_images,)``, by their hashes."""
-    known, numbers = classifier.metadata.training_hashes, hash_numbers(images.hashes)
-    if known.dtype == np.uint32:  # from a file with the first four bytes only
-        numbers >>= np.uint64(32)
-    return np.isin(numbers, known)
-
-
-def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, str, tuple[str, ...]]:
-    """Choose from a set the images that a classifier was not trained on.
-
-    Args:
-        classifier: What is to be scored.
-        images: A set as `load_images` returns it.
-
-    Returns:
-        The test images of the set, or all its images if it has none. Those that trained the classifier or chose its
-        best epoch are left out; they are recognised by the hashes of their pixels. Then a name for the images, and
-        notes for the report.
-
-    Raises:
-        DataError: The classifier was trained on all of them.
-    """
-    has_test_images = bool(len(images.indices("test")))
-    images = images.subset("test") if has_test_images else images
-    is_known = known_images(classifier, images)
-    unseen = images.rows(np.flatnonzero(~is_known))
-    if not len(unseen):
-        raise DataError(f"{images.name}: the classifier was trained on all of these images; they prove nothing")
-    if is_known.any():
-        note = f"{is_known.sum():,} of the {len(images):,} images are left out: the classifier was trained on them"
-        is_own_set = classifier.metadata.data == DataSource(images.name, images.data_hash)
-        return unseen, "test" if is_own_set else "unseen", (note,)
-    if has_test_images:
-        return unseen, "test", ()
-    tells = len(classifier.metadata.training_hashes)
-    unknown = "" if tells else ", and the classifier does not tell which images it was trained on"
-    return unseen, "all", (f"the set has no test images of its own; all were used{unknown}",)

@@ -150,6 +150,9 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
     rows = [
         ("accuracy", share(evaluation.accuracy), ends(evaluation.accuracy_interval), "share of images that are right")
     ]
+    if folds := evaluation.fold_scores:
+        what = f"mean of {len(folds.folds)} networks, each on its own fold; standard deviation {share(folds.deviation)}"
+        rows.append(("accuracy of the folds", share(folds.mean), ends(folds.interval), what))
     balanced = share(evaluation.balanced_accuracy), ends(evaluation.balanced_accuracy_interval)
     rows.append(("balanced accuracy", *balanced, "the same for each class, then the mean over the classes"))
     for top in evaluation.top_k:

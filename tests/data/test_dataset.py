@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinysight.data.dataset import RowSources, SelectedSources, sorted_class_names
+from tinysight.data.dataset import RowSources, SelectedSources
 from tinysight.data.loading import load_images
 
 
@@ -23,21 +23,6 @@ def test_rows_of_files_are_named_by_file_and_row():
     with pytest.raises(IndexError):
         sources[3]
     assert list(SelectedSources(sources, np.array([0, 2]))) == ["a[0]", "c[0]"]
-
-
-def test_class_names_that_are_numbers_are_sorted_as_numbers():
-    names = ["10", "2", "b", "-1", "a", "1.5", "9", "1_0", "٣", "2"]
-    assert sorted_class_names(names) == ["-1", "1.5", "2", "9", "10", "1_0", "a", "b", "٣"]
-
-
-def test_folders_named_by_numbers_are_classes_in_their_order(class_folders):
-    (class_folders / "dark").rename(class_folders / "10")
-    (class_folders / "light").rename(class_folders / "9")
-    images = load_images(class_folders)
-    assert images.class_names == ("9", "10")
-    assert all(
-        images.sources[row].startswith(f"{images.class_names[label]}/") for row, label in enumerate(images.labels)
-    )
 
 
 def test_the_data_hash_depends_on_pixels_labels_and_names(class_folders):

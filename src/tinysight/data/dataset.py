@@ -1,9 +1,8 @@
 """ImageSet: labelled images with their class names, sources and splits."""
 
 import json
-import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from ..preprocessing.framing import Framing
 from .cache import select_rows
 
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")  # a class name that is one
 SPLITS = ("train", "validation", "test", "all", "unused")
 Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
 
@@ -136,15 +134,16 @@ class ImageSet:
         digest.update(np.ascontiguousarray(self.hashes[rows]).data)
         return digest.hexdigest()
 
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``; none are looked for yet."""
+        return np.empty((0, 2), np.int64)
 
-def sorted_class_names(names: Iterable[str]) -> list[str]:
-    """Return different class names in their order: numbers by their value, then others as texts."""
-
-    def key(name: str) -> tuple[bool, float, str]:
-        is_number = NUMBER.fullmatch(name) is not None
-        return not is_number, float(name) if is_number else 0.0, name
-
-    return sorted(set(names), key=key)
+    @cached_property
+    def split_hash(self) -> str:
+        """SHA-256 of `data_hash` and the split of each image, in hexadecimal; equal for equal sets in any order."""
+        rows = np.lexsort((self.split, self.labels, hash_numbers(self.hashes)))
+        return sha256(self.data_hash.encode() + self.split[rows].tobytes()).hexdigest()
 
 
 def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:

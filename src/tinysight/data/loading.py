@@ -22,7 +22,7 @@ from ..preprocessing.ink import frame_bitmap
 from . import cache
 from .arrays import SplitArrays, find_idx_files, label_indices, pair_idx_files, read_idx_files, read_npz
 from .cache import release_pages, row_slices
-from .dataset import SPLITS, ImageSet, Progress, RowSources, sorted_class_names
+from .dataset import SPLITS, ImageSet, Progress, RowSources
 from .downloads import check_content, find_named_set
 from .framing_choice import array_sample, choose_framing, file_sample, leave_out_blank
 from .image_folder import decode_files, list_picture_files
@@ -239,7 +239,7 @@ def _load_folder(
 
         # Store what belongs to them
         kept = [files[row] for row in good]
-        class_names = sorted_class_names(file.class_name for file in kept)
+        class_names = sorted({file.class_name for file in kept})
         index_of_class = {class_name: index for index, class_name in enumerate(class_names)}
         labels = np.array([index_of_class[file.class_name] for file in kept], np.int64)
         codes = np.array([SPLITS.index(file.split) for file in kept], np.uint8)

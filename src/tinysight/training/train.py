@@ -65,6 +65,7 @@ def train(
     on_epoch: Callable[[EpochResult], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
+    hold_out_test: bool = True,
 ) -> Training:
     """Train a classifier; the same seed on the same machine gives the same weights, bit for bit.
 
@@ -76,6 +77,7 @@ def train(
         on_epoch: Called after each epoch.
         should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
         checkpoint: Where its state is kept after an epoch, so that a later call with the same arguments goes on there.
+        hold_out_test: Whether images are kept for testing, where the set has no test images.
 
     Returns:
         The classifier, the Keras model, and how they were trained.
@@ -87,7 +89,8 @@ def train(
     """
     # Data and settings
     settings = settings or TrainingSettings()
-    images = split_images(images, settings.validation, settings.test, settings.seed)
+    test = settings.test if hold_out_test else 0
+    images = split_images(images, settings.validation, test, settings.seed, settings.group)
     resolved = settings.resolved(len(images.indices("train")), images.framing.method)
     # Network
     keras.utils.set_random_seed(resolved.seed)
