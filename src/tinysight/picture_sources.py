@@ -6,7 +6,9 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import PictureError
 from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
@@ -20,14 +22,28 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 METHOD_NAMES = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 
 
+class ArchiveMember(NamedTuple):
+    """A picture in a ZIP archive, to be read by `read_member` when it is needed.
+
+    Attributes:
+        archive: Path of the archive.
+        position: The member's place in the archive's list.
+        num_bytes: Size that its entry tells; the most that is unpacked.
+    """
+
+    archive: str
+    position: int
+    num_bytes: int
+
+
 class PassedOver(str):
     """A line on what was found beside the pictures of a folder or an archive."""
 
     __slots__ = ()
 
 
-# A picture's name, and its path, its content, or why it cannot be read; or a folder's name, and what was passed over
-Source = tuple[str, str | bytes | PictureError | PassedOver]
+# A picture's name, and where it is, its content, or why it cannot be read; or a folder's name, and what was passed over
+Source = tuple[str, str | ArchiveMember | bytes | PictureError | PassedOver]
 
 
 def find_sources(names: list[str]) -> Iterator[Source]:
@@ -67,7 +83,7 @@ def _expand(name: str) -> Iterator[Source]:
     if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
         yield from _or_failure(_find_below(str(Path(name))), name, "no pictures in this folder")
     elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
-        yield from _or_failure(_read_archive(name), name, "no pictures in this archive")
+        yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
     else:
         yield name, name
 
@@ -134,16 +150,35 @@ def _read_standard_input() -> bytes | PictureError:
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
 
 
-def _read_archive(name: str) -> Iterator[Source]:
-    """Yield the pictures in a ZIP archive, read into memory; nothing is written to disk."""
+def read_member(member: ArchiveMember) -> bytes:
+    """Return the content of a picture in a ZIP archive; nothing is written to disk.
+
+    Raises:
+        OSError: It cannot be read. The error's text is why, without the name, to be put into a message.
+    """
+    try:
+        archive = _open_archive(member.archive)
+        with archive.open(archive.infolist()[member.position]) as file:
+            return file.read(member.num_bytes)
+    except ARCHIVE_ERRORS as error:
+        raise OSError(f"cannot be read from the archive ({error})") from None
+
+
+@lru_cache(1)
+def _open_archive(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+def _in_archive(name: str) -> Iterator[Source]:
+    """Yield the pictures in a ZIP archive."""
     num_others = 0
     try:
         with zipfile.ZipFile(name) as archive:
-            for member in archive.infolist():
+            for position, member in enumerate(archive.infolist()):
                 if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
                     continue
                 if has_suffix(member.filename) or _is_picture_member(archive, member):
-                    yield _read_member(archive, member, f"{name}/{member.filename}")
+                    yield f"{name}/{member.filename}", _checked_member(name, position, member)
                 else:
                     num_others += 1
     except ARCHIVE_ERRORS as error:
@@ -162,19 +197,12 @@ def _is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> boo
         return False
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
-    """Return a file in an archive; the size that its entry tells is the most that is unpacked."""
+def _checked_member(archive: str, position: int, member: zipfile.ZipInfo) -> ArchiveMember | PictureError:
+    name = f"{archive}/{member.filename}"
     if member.compress_type not in METHODS:
         method = METHOD_NAMES.get(member.compress_type, f"method {member.compress_type}")
-        return _failure(
-            name, f"is compressed with {method}; expected deflate: make the archive anew with any ZIP program"
-        )
+        reason = f"is compressed with {method}; expected deflate: make the archive anew with any ZIP program"
+        return PictureError(f"{name}: {reason}")
     if member.file_size > MAX_FILE_BYTES:
-        return _failure(name, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    try:
-        with archive.open(member) as file:
-            return name, file.read(MAX_FILE_BYTES)
-    except MemoryError:
-        return _failure(name, "there is not enough memory for the file")
-    except ARCHIVE_ERRORS as error:
-        return _failure(name, f"cannot be read from the archive ({error})")
+        return PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    return ArchiveMember(archive, position, member.file_size)

@@ -54,11 +54,12 @@ def predict(
     # Predict in several processes; print results and errors in order
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
     finish = partial(prediction_output.prediction_lines, output_format=output_format, reject=reject, show=show)
+    printer = prediction_output.PredictionPrinter()
     done = failed = total = 0
     with console.progress_bar() as progress, closing(predict_sources(load, names, top, finish)) as outcomes:
         for outcome in outcomes:
             if outcome.num_predicted:
-                prediction_output.print_predictions(outcome.finished, is_first=not done)
+                printer.show(outcome.finished)
             for _, message in outcome.failures:
                 console.print_error(message)
             for note in outcome.notes:

@@ -1,6 +1,7 @@
 """Predictions as a table, JSON or CSV.
 
-`prediction_lines` also runs in the processes that predict. They send finished text; the parent process only prints it.
+`prediction_lines` also runs in the processes that predict. They send text or a table's cells; the parent process only
+prints them.
 """
 
 import csv
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "csv")
 DOUBTFUL = "doubtful"  # marks what is probably of no class
+NUM_COLUMNS = 6  # of the table, with the column of doubtful pictures
 
 
 class PredictionLines(NamedTuple):
@@ -34,10 +37,12 @@ class PredictionLines(NamedTuple):
     Attributes:
         header: Header of the whole output; printed once.
         pairs: Text for standard error and text for standard output, printed in turn.
+        rows: Or rows of a table for a terminal.
     """
 
     header: str
     pairs: list[tuple[str, str]]
+    rows: list[tuple[str, ...]]
 
 
 def prediction_lines(
@@ -53,45 +58,58 @@ def prediction_lines(
         show: Whether each picture is drawn as text; beside JSON and CSV on standard error.
     """
     if output_format == "table" and out.is_terminal and not show:
-        return PredictionLines("", [("", _as_table(predictions, reject))])
+        cells = [(prediction.source, *_cells(prediction, reject)) for prediction in predictions]
+        return PredictionLines("", [], [tuple(map(printable, row)) for row in cells])
     header = _csv_line(_csv_header(predictions[0])) if output_format == "csv" else ""
     lines = [_line(prediction, output_format, reject) for prediction in predictions]
     if not show:
-        return PredictionLines(header, [("", "".join(lines))])
+        return PredictionLines(header, [("", "".join(lines))], [])
     if output_format == "table":
         pairs = [("", _drawn(picture.pixels, out) + line) for picture, line in zip(framed, lines, strict=True)]
     else:
         pairs = [(_drawn(picture.pixels, err), line) for picture, line in zip(framed, lines, strict=True)]
-    return PredictionLines(header, pairs)
+    return PredictionLines(header, pairs, [])
 
 
-def print_predictions(lines: PredictionLines, is_first: bool) -> None:
-    """Print what `prediction_lines` returned, with the header where it is the first."""
-    if is_first:
-        sys.stdout.write(lines.header)
-    for drawing, line in lines.pairs:
-        if drawing:
-            sys.stdout.flush()
-            sys.stderr.write(drawing)
-            sys.stderr.flush()
-        sys.stdout.write(line)
-    sys.stdout.flush()
+class PredictionPrinter:
+    """Prints what `prediction_lines` returns for one batch after the other, with one header, in columns that stay."""
 
+    def __init__(self) -> None:
+        self._has_header = False
+        self._widths: list[int] = []  # of the table's columns so far
 
-def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("picture", overflow="fold", min_width=20)
-    table.add_column("class", no_wrap=True)
-    table.add_column("probability", justify="right", no_wrap=True)
-    if not reject:
-        table.add_column("", style="yellow", no_wrap=True)  # whether it is doubtful
-    table.add_column("next", style="dim")
-    table.add_column("note", style="dim")
-    for prediction in predictions:
-        table.add_row(*(Text(printable(cell)) for cell in (prediction.source, *_cells(prediction, reject))))
-    with out.capture() as captured:
+    def show(self, lines: PredictionLines) -> None:
+        """Print the next batch."""
+        if not self._has_header:
+            sys.stdout.write(lines.header)
+        for drawing, line in lines.pairs:
+            if drawing:
+                sys.stdout.flush()
+                sys.stderr.write(drawing)
+                sys.stderr.flush()
+            sys.stdout.write(line)
+        if lines.rows:
+            self._show_rows(lines.rows)
+        sys.stdout.flush()
+        self._has_header = True
+
+    def _show_rows(self, rows: list[tuple[str, ...]]) -> None:
+        table = Table(box=None, pad_edge=False, header_style="dim", show_header=not self._has_header)
+        table.add_column("picture", overflow="fold", min_width=20)
+        table.add_column("class", no_wrap=True)
+        table.add_column("probability", justify="right", no_wrap=True)
+        if len(rows[0]) == NUM_COLUMNS:
+            table.add_column("", style="yellow", no_wrap=True)  # whether it is doubtful
+        table.add_column("next", style="dim")
+        table.add_column("note", style="dim")
+        # Columns are as wide as their longest cell in this and all earlier batches, by spaces behind the first row
+        headers = [str(column.header) for column in table.columns]
+        longest = [max(map(cell_len, column)) for column in zip(headers, *rows, strict=True)]
+        self._widths = list(map(max, longest, self._widths or longest))
+        table.add_row(*(Text(set_cell_size(text, width)) for text, width in zip(rows[0], self._widths, strict=True)))
+        for row in rows[1:]:
+            table.add_row(*map(Text, row))
         print_table(table)
-    return captured.get()
 
 
 def _drawn(pixels: "NDArray[np.uint8]", console: Console) -> str:
