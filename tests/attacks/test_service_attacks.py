@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
 from picture_bombs import chunk, png, saved, scans
+from PIL import Image
 from samples import as_png
 from services import running
 
