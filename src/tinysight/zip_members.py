@@ -31,17 +31,23 @@ def is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool
         return False
 
 
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes | PictureError:
-    """Return a file in an archive, or why it cannot be read; the size that its entry tells is the most unpacked."""
+def member_fault(member: zipfile.ZipInfo) -> str:
+    """Return why a file in an archive is not unpacked; empty if it is."""
     if member.compress_type not in METHODS:
         method = METHOD_NAMES.get(member.compress_type, f"method {member.compress_type}")
-        advice = "expected deflate: make the archive anew with any ZIP program"
-        return PictureError(f"{name}: is compressed with {method}; {advice}")
+        return f"is compressed with {method}; expected deflate: make the archive anew with any ZIP program"
     if member.file_size > MAX_FILE_BYTES:
-        return PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+        return f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB"
+    return ""
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes | PictureError:
+    """Return a file in an archive, or why it cannot be read; the size that its entry tells is the most unpacked."""
+    if fault := member_fault(member):
+        return PictureError(f"{name}: {fault}")
     try:
         with archive.open(member) as file:
-            return file.read(MAX_FILE_BYTES)
+            return file.read(member.file_size)
     except MemoryError:
         return PictureError(f"{name}: there is not enough memory for the file")
     except ARCHIVE_ERRORS as error:

@@ -87,8 +87,6 @@ def test_a_gzip_that_grows_without_end_is_not_unpacked(tmp_path):
     tracemalloc.stop()
 
 
-
-
 @pytest.mark.parametrize(
     ("images", "labels"),
     [

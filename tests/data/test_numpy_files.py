@@ -8,7 +8,6 @@ from tinysight.data import array_headers
 from tinysight.data.numpy_files import read_npy_files, read_npz
 from tinysight.errors import DataError
 
-
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 LABELS = np.array([1, 0], np.uint8)
 
@@ -32,7 +31,10 @@ def test_the_validation_images_of_an_npz_are_its_validation_split(tmp_path, name
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x_train": IMAGES, "y_train": LABELS, "y_val": LABELS}, r"it holds x_train uint8 .2, 3, 4., y_train uint8 .2,"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "y_val": LABELS},
+            r"it holds x_train uint8 .2, 3, 4., y_train uint8 .2,",
+        ),
         ({f"{axis}_{name}": IMAGES for name in ("train", "val", "valid") for axis in "xy"}, "it holds x_train uint8"),
         ({"x_train": IMAGES}, "expected arrays x_train and y_train"),
         ({"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES}, "expected arrays"),

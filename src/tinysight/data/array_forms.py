@@ -268,9 +268,7 @@ def label_indices(
         DataError: There are no images, a label has no name, or some labels are numbers and others texts.
     """
     if len({one.dtype.kind for one in labels if len(one)}) > 1:
-        raise DataError(
-            f"{name}: labels of one split are numbers, of another texts; expected all of one kind"
-        )
+        raise DataError(f"{name}: labels of one split are numbers, of another texts; expected all of one kind")
     values = np.concatenate([one for one in labels if len(one)]) if any(map(len, labels)) else np.zeros(0)
     if not len(values):
         raise DataError(f"{name}: holds no images")
