@@ -17,7 +17,7 @@ from PIL.Image import Image
 
 from .classifier import Classifier, Prediction, check_top
 from .errors import PictureError
-from .picture_sources import PassedOver, Source, find_sources
+from .picture_sources import ArchiveMember, PassedOver, Source, find_sources, read_member
 from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture, without_warnings
 from .preprocessing.framing import Framed, frame_pictures
@@ -154,6 +154,8 @@ def _is_large(batch: list[Source]) -> bool:
     for _, content in batch:
         if isinstance(content, bytes):
             num_bytes += len(content)
+        elif isinstance(content, ArchiveMember):
+            num_bytes += content.num_bytes
         elif isinstance(content, str) and not isinstance(content, PassedOver):
             with suppress(OSError, ValueError):
                 num_bytes += os.stat(content).st_size  # noqa: PTH116
@@ -191,15 +193,7 @@ def _ended(batch: list[Source]) -> Outcome:
 
 
 def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
-    batch: list[Source] = []
-    num_bytes = 0
-    for source in sources:
-        batch.append(source)
-        num_bytes += len(source[1]) if isinstance(source[1], bytes) else 0
-        if len(batch) == PICTURES_AT_A_TIME or num_bytes >= BYTES_AT_A_TIME:
-            yield batch
-            batch, num_bytes = [], 0
-    if batch:
+    while batch := list(islice(sources, PICTURES_AT_A_TIME)):
         yield batch
 
 
@@ -278,7 +272,7 @@ def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError
     contents: list[tuple[str, bytes | PictureError]] = []
     num_bytes = 0
     for name, source in batch:
-        content = _content(source)
+        content = _content(name, source)
         contents.append((name, content))
         num_bytes += len(content) if isinstance(content, bytes) else 0
         if num_bytes >= BYTES_AT_A_TIME:
@@ -287,8 +281,12 @@ def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError
     yield from contents
 
 
-def _content(source: str | bytes | PictureError) -> bytes | PictureError:
+def _content(name: str, source: str | ArchiveMember | bytes | PictureError) -> bytes | PictureError:
     try:
+        if isinstance(source, ArchiveMember):
+            return read_member(source)
         return read_file(source) if isinstance(source, str) else source
     except PictureError as error:
         return error
+    except OSError as error:
+        return PictureError(f"{name}: {error}")

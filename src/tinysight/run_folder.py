@@ -30,8 +30,8 @@ from .data.dataset import SPLITS, ImageSet
 from .data.groups import NO_GROUP
 from .errors import OutputError
 from .evaluation import Evaluation
-from .files import write_whole
-from .folders import flush, flush_folder, replace_folder, reserving
+from .files import flush, flush_folder, write_whole
+from .folders import replace_folder, reserving
 from .onnx_file import MeasuredAccuracy
 from .run_report import Run, report_of
 from .training.versions import installed_versions
@@ -225,9 +225,9 @@ def _write_files(training: "Training", evaluation: Evaluation, folder: Path, ver
     # What was done, and how well it went
     _write_splits(training.images, folder / "splits.csv")
     texts = {
-        "settings.json": json.dumps({**describe_training(training, verdict), **model_hash}, indent=2),
+        "settings.json": json.dumps({**describe_training(training, verdict), **model_hash}, indent=2, allow_nan=False),
         "history.csv": _history_as_csv(training.history),
-        "evaluation.json": json.dumps({**evaluation.to_dict(), **model_hash}, indent=2),
+        "evaluation.json": json.dumps({**evaluation.to_dict(), **model_hash}, indent=2, allow_nan=False),
     }
     for name, text in texts.items():
         write_whole(folder / name, text.encode(errors="backslashreplace"))  # file names need not be Unicode

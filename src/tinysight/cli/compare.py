@@ -45,7 +45,7 @@ def compare(
     console.show_left_out(images)
     comparison = score(first, second, images, others, (str(a), str(b)))
     if as_json:
-        print(json.dumps(comparison.to_dict(), indent=2))  # noqa: T201
+        print(json.dumps(comparison.to_dict(), indent=2, allow_nan=False))  # noqa: T201
     else:
         show_comparison(comparison)
     return DONE_IN_PART if images.unreadable or others.unreadable else DONE

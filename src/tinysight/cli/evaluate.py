@@ -55,7 +55,7 @@ def evaluate(
     outside_images = None if others is None else unseen_images(loaded, others)[0]
     evaluation = score(loaded, *unseen_images(loaded, images), outside=outside_images)
     if as_json:
-        print(json.dumps(evaluation.to_dict(), indent=2))  # noqa: T201
+        print(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False))  # noqa: T201
     else:
         show_evaluation(evaluation)
     return DONE_IN_PART if images.unreadable or (others and others.unreadable) else DONE
