@@ -21,12 +21,16 @@ from . import console
 from .options import (
     DONE,
     DONE_IN_PART,
+    ChannelsOption,
     DataArgument,
     FramingOption,
     ImageSizeOption,
+    RootOption,
+    data_arguments,
     parse_hidden,
     parse_image_size,
     parse_size,
+    run_name,
     setting_arguments,
     setting_option,
     with_settings,
@@ -45,7 +49,9 @@ if TYPE_CHECKING:
 def train(
     data: DataArgument,
     framing: FramingOption = None,
-    image_size: ImageSizeOption = "28x28",
+    image_size: ImageSizeOption = None,
+    channels: ChannelsOption = None,
+    root: RootOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -71,15 +77,16 @@ def train(
     """Train a classifier on labelled images.
 
     DATA is the name of an image set, or a path:
-    a folder with one folder of pictures for each class, a folder with IDX files,
-    or an .npz file with x_train and y_train.
+    a folder or archive with one folder of pictures for each class,
+    a table with columns file and label, or of pixels,
+    or files of IDX, NumPy, Parquet or WebDataset; docs/data.md shows each.
     digits comes with scikit-learn; the other sets are downloaded once.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_image_size(image_size)
     from ..run_folder import checkpoint_path, reserved_output
 
-    folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
+    folder = out or Path("runs") / run_name(data)
     console.out.outlives_reader = True
     with reserved_output(folder, overwrite):
         if report:
@@ -90,10 +97,11 @@ def train(
         from ..training.checkpoint import Checkpoint
 
         with console.progress_bar() as progress:
-            images = load_images(data, framing, size, progress=progress)
+            images = load_images(data, framing, size, None, progress, channels, root)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
         console.show_checkpoint(checkpoint.path, resume)
-        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint)
+        given = data_arguments(channels, root)
+        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint, given)
 
 
 def _train_and_save(
@@ -103,6 +111,7 @@ def _train_and_save(
     overwrite: bool,
     has_report: bool,
     checkpoint: "Checkpoint",
+    data_options: list[str],
 ) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
@@ -142,9 +151,9 @@ def _train_and_save(
     console.show_files(folder, has_report)
     program, model = _program(), shlex.quote(str(folder / "model.onnx"))
     console.show_next(
-        f"{program} evaluate {model} {shlex.quote(images.name)}",
+        " ".join([f"{program} evaluate {model} {shlex.quote(images.name)}", *_root_alone(data_options)]),
         f"{program} predict {model} PICTURE",
-        *_advice(verdict, images, settings, folder),
+        *_advice(verdict, images, settings, folder, data_options),
     )
     if console.out.is_closed:
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
@@ -179,7 +188,9 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
     return max(float((labels == label).mean()) for label in range(len(images.class_names)))
 
 
-def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
+def _advice(
+    verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path, data_options: list[str]
+) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
     try:
         changed = replace(settings, **dict(verdict.changes))
@@ -192,8 +203,14 @@ def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, 
     options = setting_arguments(changed)
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
-    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
+    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size]
+    words += [*data_options, *options]
     return [f"{' '.join(words)} --out {out}"]
+
+
+def _root_alone(data_options: list[str]) -> list[str]:
+    """Return the option that `evaluate` needs too."""
+    return [one for one in data_options if one.startswith("--root")]
 
 
 def _program() -> str:
