@@ -4,7 +4,6 @@ At most four batches of 128 pictures for each process are under way at a time, h
 """
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -23,7 +22,7 @@ from .preprocessing.decode import read_picture, without_warnings
 from .preprocessing.framing import Framed, frame_pictures
 from .preprocessing.inputs import read_file
 from .preprocessing.turns import LARGE_PICTURES
-from .process_pool import map_in_processes
+from .process_pool import limit_time, map_in_processes
 
 PICTURES_AT_A_TIME = 128
 BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
@@ -259,12 +258,6 @@ def _frame_each(classifier: Classifier, pictures: list[Source], has_time_limit: 
             framed += one[1]
             failures += [(position, message) for _, message in one[2]]
     return sources, framed, failures
-
-
-def limit_time(seconds: float) -> None:
-    """Have the system end this process after so much computing time; 0: never. On Windows this does nothing."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
 
+NUM_CLASSES_NAMED = 10
 FRAMING_LINES = {
     "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
     "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
@@ -123,8 +124,14 @@ def show_images(images: "ImageSet") -> None:
     show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
-    print_line(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+    count = f"{len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes"
+    print_line(f"{images.name}: {count}: {_listed(images.class_names)}")
     print_line(FRAMING_LINES[images.framing.method])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NUM_CLASSES_NAMED} more" if len(names) > NUM_CLASSES_NAMED else ""
+    return ", ".join(names[:NUM_CLASSES_NAMED]) + more
 
 
 @contextmanager

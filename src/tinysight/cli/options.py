@@ -27,7 +27,30 @@ FramingOption = Annotated[
     ),
 ]
 ImageSizeOption = Annotated[
-    str, typer.Option(help="Height and width to which pictures in folders are brought.", rich_help_panel="Data")
+    str | None,
+    typer.Option(
+        help="Height and width to which images are brought.",
+        show_default="28x28; arrays keep theirs",
+        rich_help_panel="Data",
+    ),
+]
+ChannelsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Make the images grey (1) or colour (3).",
+        show_default="3 if any picture has colour",
+        metavar="[1|3]",
+        rich_help_panel="Data",
+    ),
+]
+RootOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the files are that a table DATA names: a folder, an archive or a named set.",
+        show_default="the table's folder",
+        metavar="DATA",
+        rich_help_panel="Data",
+    ),
 ]
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
 ClassifierArgument = Annotated[
@@ -97,6 +120,12 @@ def _panel_number(parameter: inspect.Parameter) -> int:
     return PANELS.index(panel) if panel else -1
 
 
+def run_name(data: str) -> str:
+    """Return the name of the folder for the results of a set: the set's own, without a file's suffix."""
+    path = Path(data).resolve()
+    return path.name if path.is_dir() else path.name.split(".")[0] or path.name
+
+
 def parse_hidden(text: str) -> tuple[int, ...]:
     """Return the widths of hidden layers in a text such as ``784,512``.
 
@@ -157,12 +186,20 @@ def parse_size(text: str) -> tuple[int, ...]:
     return size
 
 
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Return the height and width in a text such as ``28x28``.
+def data_arguments(channels: int | None, root: str | None) -> list[str]:
+    """Return the options that load images in the same way on a command line."""
+    given = [] if channels is None else [f"--channels {channels}"]
+    return given if root is None else [*given, f"--root {shlex.quote(root)}"]
+
+
+def parse_image_size(text: str | None) -> tuple[int, int] | None:
+    """Return the height and width in a text such as ``28x28``; None where there is no text.
 
     Raises:
         SettingsError: It is not two numbers, or out of range.
     """
+    if text is None:
+        return None
     size = parse_size(text)
     if len(size) != 2:
         raise SettingsError(f"image size is {text!r}; expected two numbers, as in 28x28")

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -21,12 +21,16 @@ from . import console, train_output
 from .options import (
     DONE,
     DONE_IN_PART,
+    ChannelsOption,
     DataArgument,
     FramingOption,
     ImageSizeOption,
+    RootOption,
+    data_arguments,
     parse_hidden,
     parse_image_size,
     parse_size,
+    run_name,
     setting_arguments,
     setting_option,
     with_settings,
@@ -49,7 +53,9 @@ if TYPE_CHECKING:
 def train(
     data: DataArgument,
     framing: FramingOption = None,
-    image_size: ImageSizeOption = "28x28",
+    image_size: ImageSizeOption = None,
+    channels: ChannelsOption = None,
+    root: RootOption = None,
     folds: Annotated[
         int | None,
         typer.Option(
@@ -83,8 +89,9 @@ def train(
     """Train a classifier on labelled images.
 
     DATA is the name of an image set, or a path:
-    a folder with one folder of pictures for each class, a folder with IDX files,
-    or an .npz file with x_train and y_train.
+    a folder or archive with one folder of pictures for each class,
+    a table with columns file and label, or of pixels,
+    or files of IDX, NumPy, Parquet or WebDataset; docs/data.md shows each.
     digits comes with scikit-learn; the other sets are downloaded once.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
@@ -95,7 +102,7 @@ def train(
             raise SettingsError("--folds does not go with --resume: each fold is trained anew; leave out --resume")
     from ..run_folder import checkpoint_path, reserved_output
 
-    folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
+    folder = out or Path("runs") / run_name(data)
     console.out.outlives_reader = True
     with reserved_output(folder, overwrite):
         if report:
@@ -106,24 +113,33 @@ def train(
         from ..training.checkpoint import Checkpoint
 
         with console.progress_bar() as progress:
-            images = load_images(data, framing, size, progress=progress)
+            images = load_images(data, framing, size, None, progress, channels, root)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
         train_output.show_checkpoint(checkpoint.path, resume)
-        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint, folds)
+        given = [*data_arguments(channels, root), *([f"--folds {folds}"] if folds else [])]
+        return _train_and_save(images, chosen, _Output(folder, overwrite, report), checkpoint, given, folds)
+
+
+class _Output(NamedTuple):
+    """The run's folder, whether a run in it may be replaced, and whether a report is written."""
+
+    folder: Path
+    overwrite: bool
+    has_report: bool
 
 
 def _train_and_save(
     images: "ImageSet",
     settings: TrainingSettings,
-    folder: Path,
-    overwrite: bool,
-    has_report: bool,
+    output: "_Output",
     checkpoint: "Checkpoint",
+    data_options: list[str],
     folds: int | None,
 ) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
+    folder, overwrite, has_report = output
     # Split
     console.show_images(images)
     loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
@@ -156,11 +172,11 @@ def _train_and_save(
     train_output.show_training(training, evaluation)
     console.print_line(in_words)
     train_output.show_files(folder, has_report)
-    program, model = _program(), shlex.quote(str(folder / "model.onnx"))
+    program, model, data = _program(), shlex.quote(str(folder / "model.onnx")), shlex.quote(images.name)
     console.show_next(
-        *([] if folds else [f"{program} evaluate {model} {shlex.quote(images.name)}"]),
+        *([] if folds else [" ".join([f"{program} evaluate {model} {data}", *_root_alone(data_options)])]),
         f"{program} predict {model} PICTURE",
-        *_advice(verdict, images, settings, folder, folds),
+        *_advice(verdict, images, settings, folder, data_options),
     )
     if console.out.is_closed:
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
@@ -219,7 +235,7 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
 
 
 def _advice(
-    verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path, folds: int | None
+    verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path, data_options: list[str]
 ) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
     try:
@@ -230,11 +246,17 @@ def _advice(
         return []
     height, width = images.framing.image_shape[:2]
     size = [] if (height, width) == DEFAULT_IMAGE_SIZE else [f"--image-size {height}x{width}"]
-    options = [*([f"--folds {folds}"] if folds else []), *setting_arguments(changed)]
+    options = setting_arguments(changed)
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
-    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
+    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size]
+    words += [*data_options, *options]
     return [f"{' '.join(words)} --out {out}"]
+
+
+def _root_alone(data_options: list[str]) -> list[str]:
+    """Return the option that `evaluate` needs too."""
+    return [one for one in data_options if one.startswith("--root")]
 
 
 def _program() -> str:

@@ -4,7 +4,6 @@ What is done is noted in a journal beside the array, so that after a kill the ne
 """
 
 import os
-import signal
 import sys
 import time
 from collections import deque
@@ -25,7 +24,7 @@ from ..preprocessing.decode import read_picture, without_warnings
 from ..preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
 from ..preprocessing.inputs import read_file
 from ..preprocessing.turns import LARGE_PICTURES
-from ..process_pool import map_in_processes
+from ..process_pool import limit_time, map_in_processes
 from .cache import release_pages
 from .journal import Journal
 from .listing import Content, Contents
@@ -219,17 +218,12 @@ def _in_process(prepare: Callable[[], Callable[[Task], Decoded]]) -> Callable[[T
     run = prepare()
 
     def run_within_time(task: Task) -> Decoded:
-        _limit_time(PICTURE_SECONDS + len(task.contents))
+        limit_time(PICTURE_SECONDS + len(task.contents))
         decoded = run(task)
-        _limit_time(0)
+        limit_time(0)
         return decoded
 
     return run_within_time
-
-
-def _limit_time(seconds: float) -> None:
-    """Have the system end this process after so much computing time; 0: never."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _one_by_one(prepare: Callable[[], Callable[[Task], Decoded]], decoder: Decoder, task: Task) -> Decoded:

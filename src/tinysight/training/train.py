@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..classifier import Classifier
 from ..data.dataset import ImageSet, hash_numbers
+from ..data.loading import load_images
 from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
@@ -60,7 +61,7 @@ class Training:
 
 
 def train(
-    images: ImageSet,
+    images: Any,
     settings: TrainingSettings | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -72,7 +73,8 @@ def train(
     Sets the seeds of Python, NumPy and TensorFlow, and TensorFlow's deterministic mode, for the whole process.
 
     Args:
-        images: The images. Where they are not split yet, `split_images` splits them by the settings' shares and seed.
+        images: The images; or whatever `load_images` takes, such as ``(images, labels)``. Where they are not split yet,
+            `split_images` splits them by the settings' shares and seed.
         settings: The settings; by default those of the recipe ``fast``.
         on_epoch: Called after each epoch.
         should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
@@ -90,7 +92,8 @@ def train(
     # Data and settings
     settings = settings or TrainingSettings()
     test = settings.test if hold_out_test else 0
-    images = split_images(images, settings.validation, test, settings.seed, settings.group)
+    loaded = images if isinstance(images, ImageSet) else load_images(images)
+    images = split_images(loaded, settings.validation, test, settings.seed, settings.group)
     resolved = settings.resolved(len(images.indices("train")), images.framing.method)
     # Network
     keras.utils.set_random_seed(resolved.seed)
