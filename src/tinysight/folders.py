@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from .errors import OutputError
+from .files import flush_folder
 
 try:
     import fcntl
@@ -132,19 +133,3 @@ def _exchange(one: Path, other: Path) -> None:
     if function(*paths, RENAME_EXCHANGE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(other))
-
-
-def flush(path: Path) -> None:
-    """Flush a file's content to the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush a folder's list of files to the disk, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

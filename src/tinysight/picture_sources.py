@@ -4,20 +4,32 @@ import glob
 import os
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import PictureError
-from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
+from .links import FollowedLinks
+from .preprocessing.formats import has_suffix, is_picture_file
 from .preprocessing.inputs import MAX_FILE_BYTES
+from .zip_members import ARCHIVE_ERRORS, is_picture_member, member_fault
 
 STANDARD_INPUT = "-"
-ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError)
-# How members of an archive may be compressed. Python unpacks the other methods without a limit: 9 KB of BZIP2 became
-# 12 GiB in memory.
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-METHOD_NAMES = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+
+
+class ArchiveMember(NamedTuple):
+    """A picture in a ZIP archive, to be read by `read_member` when it is needed.
+
+    Attributes:
+        archive: Path of the archive.
+        position: The member's place in the archive's list.
+        num_bytes: Size that its entry tells; the most that is unpacked.
+    """
+
+    archive: str
+    position: int
+    num_bytes: int
 
 
 class PassedOver(str):
@@ -26,8 +38,8 @@ class PassedOver(str):
     __slots__ = ()
 
 
-# A picture's name, and its path, its content, or why it cannot be read; or a folder's name, and what was passed over
-Source = tuple[str, str | bytes | PictureError | PassedOver]
+# A picture's name, and where it is, its content, or why it cannot be read; or a folder's name, and what was passed over
+Source = tuple[str, str | ArchiveMember | bytes | PictureError | PassedOver]
 
 
 def find_sources(names: list[str]) -> Iterator[Source]:
@@ -67,7 +79,7 @@ def _expand(name: str) -> Iterator[Source]:
     if os.path.isdir(name):  # noqa: PTH112 - Path's own raises where a name is too long
         yield from _or_failure(_find_below(str(Path(name))), name, "no pictures in this folder")
     elif name.lower().endswith(".zip") and os.path.isfile(name):  # noqa: PTH113
-        yield from _or_failure(_read_archive(name), name, "no pictures in this archive")
+        yield from _or_failure(_in_archive(name), name, "no pictures in this archive")
     else:
         yield name, name
 
@@ -87,8 +99,11 @@ def _failure(name: str, reason: str) -> Source:
 
 
 def _find_below(folder: str) -> Iterator[Source]:
-    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over."""
-    top, waiting = folder, [folder]
+    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over.
+
+    Links to folders outside are followed, see `FollowedLinks`.
+    """
+    top, waiting, links = folder, [folder], FollowedLinks(folder)
     num_others = num_links = 0
     while waiting:
         folder = waiting.pop()
@@ -101,7 +116,10 @@ def _find_below(folder: str) -> Iterator[Source]:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - a loop raises nothing
-                        num_links += 1
+                        if links.follow(entry.path):
+                            folders.append(entry.name)
+                        else:
+                            num_links += 1
                     elif _is_picture(entry):
                         files.append(entry.name)
                     else:
@@ -123,7 +141,7 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _passed_over(name: str, num_others: int, num_links: int = 0) -> Iterator[Source]:
-    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders"))
+    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders that are read anyway"))
     if found := [f"{count:,} {what}" for count, what in counts if count]:
         yield name, PassedOver(f"{name}: {' and '.join(found)} skipped")
 
@@ -134,16 +152,35 @@ def _read_standard_input() -> bytes | PictureError:
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
 
 
-def _read_archive(name: str) -> Iterator[Source]:
-    """Yield the pictures in a ZIP archive, read into memory; nothing is written to disk."""
+def read_member(member: ArchiveMember) -> bytes:
+    """Return the content of a picture in a ZIP archive; nothing is written to disk.
+
+    Raises:
+        OSError: It cannot be read. The error's text is why, without the name, to be put into a message.
+    """
+    try:
+        archive = _open_archive(member.archive)
+        with archive.open(archive.infolist()[member.position]) as file:
+            return file.read(member.num_bytes)
+    except ARCHIVE_ERRORS as error:
+        raise OSError(f"cannot be read from the archive ({error})") from None
+
+
+@lru_cache(1)
+def _open_archive(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+def _in_archive(name: str) -> Iterator[Source]:
+    """Yield the pictures in a ZIP archive."""
     num_others = 0
     try:
         with zipfile.ZipFile(name) as archive:
-            for member in archive.infolist():
+            for position, member in enumerate(archive.infolist()):
                 if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
                     continue
-                if has_suffix(member.filename) or _is_picture_member(archive, member):
-                    yield _read_member(archive, member, f"{name}/{member.filename}")
+                if has_suffix(member.filename) or is_picture_member(archive, member):
+                    yield f"{name}/{member.filename}", _checked_member(name, position, member)
                 else:
                     num_others += 1
     except ARCHIVE_ERRORS as error:
@@ -151,30 +188,7 @@ def _read_archive(name: str) -> Iterator[Source]:
     yield from _passed_over(name, num_others)
 
 
-def _is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Tell whether a file in an archive is a picture under another suffix; one that cannot be read is none."""
-    if member.compress_type not in METHODS:
-        return False
-    try:
-        with archive.open(member) as file:
-            return is_picture_content(member.filename, file.read(NUM_START_BYTES))
-    except ARCHIVE_ERRORS:
-        return False
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Source:
-    """Return a file in an archive; the size that its entry tells is the most that is unpacked."""
-    if member.compress_type not in METHODS:
-        method = METHOD_NAMES.get(member.compress_type, f"method {member.compress_type}")
-        return _failure(
-            name, f"is compressed with {method}; expected deflate: make the archive anew with any ZIP program"
-        )
-    if member.file_size > MAX_FILE_BYTES:
-        return _failure(name, f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    try:
-        with archive.open(member) as file:
-            return name, file.read(MAX_FILE_BYTES)
-    except MemoryError:
-        return _failure(name, "there is not enough memory for the file")
-    except ARCHIVE_ERRORS as error:
-        return _failure(name, f"cannot be read from the archive ({error})")
+def _checked_member(archive: str, position: int, member: zipfile.ZipInfo) -> ArchiveMember | PictureError:
+    if fault := member_fault(member):
+        return PictureError(f"{archive}/{member.filename}: {fault}")
+    return ArchiveMember(archive, position, member.file_size)

@@ -4,7 +4,6 @@ At most four batches of 128 pictures for each process are under way at a time, h
 """
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -17,13 +16,13 @@ from PIL.Image import Image
 
 from .classifier import Classifier, Prediction, check_top
 from .errors import PictureError
-from .picture_sources import PassedOver, Source, find_sources
+from .picture_sources import ArchiveMember, PassedOver, Source, find_sources, read_member
 from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture, without_warnings
 from .preprocessing.framing import Framed, frame_pictures
 from .preprocessing.inputs import read_file
 from .preprocessing.turns import LARGE_PICTURES
-from .process_pool import map_in_processes
+from .process_pool import limit_time, map_in_processes
 
 PICTURES_AT_A_TIME = 128
 BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
@@ -154,6 +153,8 @@ def _is_large(batch: list[Source]) -> bool:
     for _, content in batch:
         if isinstance(content, bytes):
             num_bytes += len(content)
+        elif isinstance(content, ArchiveMember):
+            num_bytes += content.num_bytes
         elif isinstance(content, str) and not isinstance(content, PassedOver):
             with suppress(OSError, ValueError):
                 num_bytes += os.stat(content).st_size  # noqa: PTH116
@@ -191,15 +192,7 @@ def _ended(batch: list[Source]) -> Outcome:
 
 
 def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
-    batch: list[Source] = []
-    num_bytes = 0
-    for source in sources:
-        batch.append(source)
-        num_bytes += len(source[1]) if isinstance(source[1], bytes) else 0
-        if len(batch) == PICTURES_AT_A_TIME or num_bytes >= BYTES_AT_A_TIME:
-            yield batch
-            batch, num_bytes = [], 0
-    if batch:
+    while batch := list(islice(sources, PICTURES_AT_A_TIME)):
         yield batch
 
 
@@ -267,18 +260,12 @@ def _frame_each(classifier: Classifier, pictures: list[Source], has_time_limit: 
     return sources, framed, failures
 
 
-def limit_time(seconds: float) -> None:
-    """Have the system end this process after so much computing time; 0: never. On Windows this does nothing."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
 def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
     """Read files, small ones many at a time: this keeps each step's code in the processor's cache."""
     contents: list[tuple[str, bytes | PictureError]] = []
     num_bytes = 0
     for name, source in batch:
-        content = _content(source)
+        content = _content(name, source)
         contents.append((name, content))
         num_bytes += len(content) if isinstance(content, bytes) else 0
         if num_bytes >= BYTES_AT_A_TIME:
@@ -287,8 +274,12 @@ def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError
     yield from contents
 
 
-def _content(source: str | bytes | PictureError) -> bytes | PictureError:
+def _content(name: str, source: str | ArchiveMember | bytes | PictureError) -> bytes | PictureError:
     try:
+        if isinstance(source, ArchiveMember):
+            return read_member(source)
         return read_file(source) if isinstance(source, str) else source
     except PictureError as error:
         return error
+    except OSError as error:
+        return PictureError(f"{name}: {error}")

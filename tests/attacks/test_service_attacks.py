@@ -1,16 +1,14 @@
 """Attacks on the service: requests that were made to stall it, beside clients that want an answer."""
 
-import io
 import json
-import struct
 import threading
 import time
-import zlib
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from picture_bombs import chunk, png, saved, scans
 from PIL import Image
 from samples import as_png
 from services import running
@@ -46,35 +44,17 @@ def several(picture, number):
 
 
 def large_webp():
-    file = io.BytesIO()
-    Image.new("RGB", (4_000, 4_000)).save(file, "WEBP", lossless=True)
-    return file.getvalue()
-
-
-def tall_png():
-    """Return one column of 16 million pixels, RGBA of 16 bits."""
-    rows = zlib.compress(bytes(9 * 16_000_000), 1)
-    return png_of((1, 16_000_000, 16, 6, 0, 0, 0), rows)
-
-
-def png_of(header, rows, between=b""):
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", *header)), (b"IDAT", rows), (b"IEND", b"")]
-    first, *rest = (struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + first + between + b"".join(rest)
+    return saved(Image.new("RGB", (4_000, 4_000)), "WEBP", lossless=True)
 
 
 def png_of_chunks(num_bytes):
     """Return a small picture with very many empty chunks before its pixels."""
-    empty = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
-    return png_of((1, 1, 8, 0, 0, 0, 0), zlib.compress(b"\0\0"), empty * (num_bytes // 12))
+    return png((1, 1), 8, 0, chunk(b"abCd", b"") * (num_bytes // 12))
 
 
 def jpeg_of_scans():
     """Return a JPEG file of four megapixels with 5,000 scans, each of a few bytes."""
-    file = io.BytesIO()
-    Image.new("L", (2_000, 2_000)).save(file, "JPEG", progressive=True)
-    data = file.getvalue()
-    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 5_000 + b"\xff\xd9"
+    return scans(saved(Image.new("L", (2_000, 2_000)), "JPEG", progressive=True), 5_000)
 
 
 def fat_dash():
@@ -137,7 +117,7 @@ def test_good_requests_beside_each_guilty_kind_are_answered_right(service, class
     guilty = {
         "tensor": ("/v2/models/digits/infer", hostile_tensor(100_000), None, {400}),
         "pixels": ("/predict", several(large_webp(), 64), JSON, {413}),
-        "tall": ("/predict", tall_png(), None, {422}),
+        "tall": ("/predict", png((1, 16_000_000), 16, 6), None, {422}),
         "scans": ("/predict", jpeg_of_scans(), None, {422}),
         "chunks": ("/predict", png_of_chunks(MIB), None, {200, 429}),
         "dash": ("/predict", fat_dash(), None, {200}),

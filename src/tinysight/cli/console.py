@@ -1,37 +1,22 @@
-"""Output on the terminal: tables, progress bars, and predictions as table, JSON or CSV.
-
-`prediction_lines` also runs in the processes that predict. They send finished text; the parent process only prints it.
-"""
+"""Output on the terminal: lines, tables and progress bars."""
 
 import contextlib
-import csv
-import io
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..escapes import printable, printable_json
+from ..escapes import printable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..classifier import Prediction
     from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
-    from ..preprocessing.framing import Framed
-    from ..training.progress import EpochResult
-    from ..training.train import Training
 
-PREDICTION_FORMATS = ("table", "json", "csv")
-DOUBTFUL = "doubtful"  # marks what is probably of no class
+NUM_CLASSES_NAMED = 10
 FRAMING_LINES = {
     "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
     "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
@@ -139,29 +124,14 @@ def show_images(images: "ImageSet") -> None:
     show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
-    print_line(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+    count = f"{len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes"
+    print_line(f"{images.name}: {count}: {_listed(images.class_names)}")
     print_line(FRAMING_LINES[images.framing.method])
 
 
-def show_split(images: "ImageSet", before: "ImageSet") -> None:
-    """Print the number of training, validation and test images, and why some are not used.
-
-    Args:
-        images: The set with its split decided.
-        before: The same set before.
-    """
-    counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
-    print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
-    if num_copies := counts["unused"] - len(before.indices("unused")):
-        print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
-
-
-def show_checkpoint(path: Path, resume: bool) -> None:
-    """Print whether an interrupted training was found, where that may be a surprise."""
-    if resume and not path.exists():
-        print_note("no interrupted training to go on with: starting with the first epoch")
-    elif path.exists() and not resume:
-        print_note("an earlier training into this folder was killed; the same command with --resume goes on with it")
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NUM_CLASSES_NAMED} more" if len(names) > NUM_CLASSES_NAMED else ""
+    return ", ".join(names[:NUM_CLASSES_NAMED]) + more
 
 
 @contextmanager
@@ -171,26 +141,10 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-class EpochLines:
-    """Prints a line for each epoch."""
-
-    def __init__(self) -> None:
-        self._has_header = False
-
-    def __call__(self, result: "EpochResult") -> None:
-        """Print the line of one epoch."""
-        if not self._has_header:
-            print_line("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
-            self._has_header = True
-        print_line(
-            f"{result.epoch:5d} {percent(result.train_accuracy):>20} {result.train_loss:7.4f} "
-            f"{percent(result.validation_accuracy):>22} {result.validation_loss:7.4f} {result.seconds:9.1f}"
-        )
-
-
 def show_accuracy(evaluation: "Evaluation") -> None:
     """Print the accuracy with its interval."""
-    figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
+    figures = {"test": "test accuracy", "folds": "all folds together"}
+    figure = figures.get(evaluation.split, f"accuracy on {evaluation.split} images")
     print_line(
         f"{figure} {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
         f"{evaluation.num_images:,} images ({interval(evaluation.accuracy_interval)})",
@@ -200,161 +154,11 @@ def show_accuracy(evaluation: "Evaluation") -> None:
         print_line(f"note: {note}", "dim")
 
 
-def show_training(training: "Training") -> None:
-    """Print how a training ended, where it did not end with its last epoch."""
-    if training.was_stopped:
-        print_warning(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
-    if training.has_diverged:
-        diverged = len(training.history) + 1
-        print_warning(
-            f"training diverged in epoch {diverged}: the loss is NaN or infinite; lower the learning rate. "
-            "The best epoch before is kept"
-        )
-    if training.best_epoch != len(training.history):
-        rule = "the latest whose validation accuracy is within a standard error of the best"
-        print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")
-
-
-def show_files(folder: Path, has_report: bool) -> None:
-    """List the files that a training has written."""
-    print_line(f"\nwrote {folder}/")
-    what = {
-        "model.onnx": "the classifier",
-        "model.keras": "the same network as a Keras model",
-        "report.html": "the report: figures, plots, mistakes",
-        "evaluation.json": "the same figures as JSON",
-        "history.csv": "scores of each epoch",
-        "splits.csv": "the split of each image",
-        "settings.json": "every setting, to repeat the training",
-    }
-    if not has_report:
-        del what["report.html"]
-    for name, description in what.items():
-        print_line(f"  {folder / name}  ({description})")
-
-
 def show_next(*commands: str) -> None:
     """Print the commands to run next."""
     print_line("\nnext:")
     for command in commands:
         print_line(f"  {command}", "bold")
-
-
-class PredictionLines(NamedTuple):
-    """Predictions as text.
-
-    Attributes:
-        header: Header of the whole output; printed once.
-        pairs: Text for standard error and text for standard output, printed in turn.
-    """
-
-    header: str
-    pairs: list[tuple[str, str]]
-
-
-def prediction_lines(
-    predictions: "Sequence[Prediction]", framed: "Sequence[Framed]", output_format: str, reject: bool, show: bool
-) -> PredictionLines:
-    """Format predictions as a table, as one JSON object a line, or as CSV.
-
-    Args:
-        predictions: One prediction or more.
-        framed: The pictures as the classifier's input.
-        output_format: One of `PREDICTION_FORMATS`.
-        reject: Whether a table shows ``none`` instead of a rejected class; else a column marks it as doubtful.
-        show: Whether each picture is drawn as text; beside JSON and CSV on standard error.
-    """
-    if output_format == "table" and out.is_terminal and not show:
-        return PredictionLines("", [("", _as_table(predictions, reject))])
-    header = _csv_line(_csv_header(predictions[0])) if output_format == "csv" else ""
-    lines = [_line(prediction, output_format, reject) for prediction in predictions]
-    if not show:
-        return PredictionLines(header, [("", "".join(lines))])
-    if output_format == "table":
-        pairs = [("", _drawn(picture.pixels, out) + line) for picture, line in zip(framed, lines, strict=True)]
-    else:
-        pairs = [(_drawn(picture.pixels, err), line) for picture, line in zip(framed, lines, strict=True)]
-    return PredictionLines(header, pairs)
-
-
-def print_predictions(lines: PredictionLines, is_first: bool) -> None:
-    """Print what `prediction_lines` returned, with the header where it is the first."""
-    if is_first:
-        sys.stdout.write(lines.header)
-    for drawing, line in lines.pairs:
-        if drawing:
-            sys.stdout.flush()
-            sys.stderr.write(drawing)
-            sys.stderr.flush()
-        sys.stdout.write(line)
-    sys.stdout.flush()
-
-
-def _as_table(predictions: "Sequence[Prediction]", reject: bool) -> str:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("picture", overflow="fold", min_width=20)
-    table.add_column("class", no_wrap=True)
-    table.add_column("probability", justify="right", no_wrap=True)
-    if not reject:
-        table.add_column("", style="yellow", no_wrap=True)  # whether it is doubtful
-    table.add_column("next", style="dim")
-    table.add_column("note", style="dim")
-    for prediction in predictions:
-        table.add_row(*(Text(printable(cell)) for cell in (prediction.source, *_cells(prediction, reject))))
-    with out.capture() as captured:
-        print_table(table)
-    return captured.get()
-
-
-def _drawn(pixels: "NDArray[np.uint8]", console: Console) -> str:
-    """Draw pixels as text, two rows a line: coloured half blocks where the terminal can, else ASCII characters."""
-    levels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
-    text = Text()
-    for top in range(0, len(levels), 2):
-        rows = levels[top : top + 2]
-        for upper, lower in zip(rows[0], rows[-1], strict=True):
-            if console.color_system:
-                colours = [f"rgb({red},{green},{blue})" for red, green, blue in (upper.tolist(), lower.tolist())]
-                text.append("▀", f"{colours[0]} on {colours[1]}")
-            else:
-                text.append(" .:-=+*#%@"[int(upper.mean() + lower.mean()) * 9 // 510])
-        text.append("\n")
-    with console.capture() as captured:
-        console.print(text)
-    return captured.get()
-
-
-def _cells(prediction: "Prediction", reject: bool) -> tuple[str, ...]:
-    runners_up = ", ".join(f"{class_name} {percent(share)}" for class_name, share in prediction.ranking[1:])
-    if reject and prediction.is_rejected:
-        guess = f"{prediction.class_name} is the best guess, at {percent(prediction.probability)}"
-        return "none", "", runners_up, "; ".join(filter(None, (guess, prediction.note)))
-    doubt = () if reject else (DOUBTFUL if prediction.is_rejected else "",)
-    return prediction.class_name, percent(prediction.probability), *doubt, runners_up, prediction.note
-
-
-def _line(prediction: "Prediction", output_format: str, reject: bool) -> str:
-    if output_format == "json":
-        is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        return printable_json(json.dumps(prediction.to_dict(), ensure_ascii=not is_unicode, allow_nan=False)) + "\n"
-    if output_format == "csv":
-        values = [value for class_name, share in prediction.ranking for value in (class_name, share)]
-        cells = [prediction.source, *values, int(prediction.is_rejected), prediction.note]
-        is_terminal = sys.stdout.isatty()  # a file gets the names as they are
-        return _csv_line([printable(cell) if is_terminal and isinstance(cell, str) else cell for cell in cells])
-    texts = (prediction.source, *_cells(prediction, reject))
-    return "\t".join(map(printable, texts)).rstrip("\t") + "\n"
-
-
-def _csv_header(prediction: "Prediction") -> list[str]:
-    numbers = ["", *(f"_{rank}" for rank in range(2, len(prediction.ranking) + 1))]
-    return ["source", *(name for n in numbers for name in (f"class_name{n}", f"probability{n}")), "is_rejected", "note"]
-
-
-def _csv_line(values: Sequence[str | float]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(values)
-    return buffer.getvalue()
 
 
 def print_table(table: Table) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingsError, check_choice
-from . import console
+from . import console, prediction_output
 from .options import DONE, DONE_IN_PART, FAILED
 
 
@@ -41,7 +41,7 @@ def predict(
     Pictures may have any size and colour. They are framed as the training pictures were.
     """
     # Options, classifier and names
-    check_choice("format", output_format, console.PREDICTION_FORMATS)
+    check_choice("format", output_format, prediction_output.FORMATS)
     named = pictures[0] if pictures[0].endswith(".onnx") else None
     names = pictures[1:] if named else pictures
     if not names:
@@ -53,12 +53,13 @@ def predict(
 
     # Predict in several processes; print results and errors in order
     load = partial(Classifier.load, named, 1) if named else partial(Classifier.pretrained, 1)
-    finish = partial(console.prediction_lines, output_format=output_format, reject=reject, show=show)
+    finish = partial(prediction_output.prediction_lines, output_format=output_format, reject=reject, show=show)
+    printer = prediction_output.PredictionPrinter()
     done = failed = total = 0
     with console.progress_bar() as progress, closing(predict_sources(load, names, top, finish)) as outcomes:
         for outcome in outcomes:
             if outcome.num_predicted:
-                console.print_predictions(outcome.finished, is_first=not done)
+                printer.show(outcome.finished)
             for _, message in outcome.failures:
                 console.print_error(message)
             for note in outcome.notes:

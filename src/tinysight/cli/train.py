@@ -10,32 +10,40 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from ..errors import OutputError, SettingsError, check_choice
+from ..errors import OutputError, SettingsError, check_choice, check_number
 from ..preprocessing import DEFAULT_IMAGE_SIZE
-from ..training.settings import APIS, TrainingSettings, default_dropout_position
-from . import console
+from ..training.settings import APIS, MAX_FOLDS, TrainingSettings, default_dropout_position
+from . import console, train_output
 from .options import (
     DONE,
     DONE_IN_PART,
+    ChannelsOption,
     DataArgument,
     FramingOption,
     ImageSizeOption,
+    RootOption,
+    data_arguments,
     parse_hidden,
     parse_image_size,
     parse_size,
+    run_name,
     setting_arguments,
     setting_option,
     with_settings,
 )
-from .stopping import stop_requests
+from .stopping import StopRequest, stop_requests
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..classifier import Classifier
     from ..data.dataset import ImageSet
+    from ..evaluation import Evaluation
     from ..overfitting import Verdict
     from ..training.checkpoint import Checkpoint
     from ..training.train import Training
@@ -45,7 +53,17 @@ if TYPE_CHECKING:
 def train(
     data: DataArgument,
     framing: FramingOption = None,
-    image_size: ImageSizeOption = "28x28",
+    image_size: ImageSizeOption = None,
+    channels: ChannelsOption = None,
+    root: RootOption = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="For few images: test each image once, by as many trainings as there are folds; then train on all.",
+            show_default="no cross-validation",
+            rich_help_panel="Data",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -71,15 +89,20 @@ def train(
     """Train a classifier on labelled images.
 
     DATA is the name of an image set, or a path:
-    a folder with one folder of pictures for each class, a folder with IDX files,
-    or an .npz file with x_train and y_train.
+    a folder or archive with one folder of pictures for each class,
+    a table with columns file and label, or of pixels,
+    or files of IDX, NumPy, Parquet or WebDataset; docs/data.md shows each.
     digits comes with scikit-learn; the other sets are downloaded once.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_image_size(image_size)
+    if folds is not None:
+        check_number("number of folds", folds, 2, MAX_FOLDS)
+        if resume:
+            raise SettingsError("--folds does not go with --resume: each fold is trained anew; leave out --resume")
     from ..run_folder import checkpoint_path, reserved_output
 
-    folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
+    folder = out or Path("runs") / run_name(data)
     console.out.outlives_reader = True
     with reserved_output(folder, overwrite):
         if report:
@@ -90,31 +113,41 @@ def train(
         from ..training.checkpoint import Checkpoint
 
         with console.progress_bar() as progress:
-            images = load_images(data, framing, size, progress=progress)
+            images = load_images(data, framing, size, None, progress, channels, root)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
-        console.show_checkpoint(checkpoint.path, resume)
-        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint)
+        train_output.show_checkpoint(checkpoint.path, resume)
+        given = [*data_arguments(channels, root), *([f"--folds {folds}"] if folds else [])]
+        return _train_and_save(images, chosen, _Output(folder, overwrite, report), checkpoint, given, folds)
+
+
+class _Output(NamedTuple):
+    """The run's folder, whether a run in it may be replaced, and whether a report is written."""
+
+    folder: Path
+    overwrite: bool
+    has_report: bool
 
 
 def _train_and_save(
     images: "ImageSet",
     settings: TrainingSettings,
-    folder: Path,
-    overwrite: bool,
-    has_report: bool,
+    output: "_Output",
     checkpoint: "Checkpoint",
+    data_options: list[str],
+    folds: int | None,
 ) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
+    folder, overwrite, has_report = output
     # Split
     console.show_images(images)
-    loaded, images = images, split_images(images, settings.validation, settings.test, settings.seed)
-    console.show_split(images, loaded)
+    loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
+    images = split_images(images, settings.validation, test, settings.seed, settings.group)
+    train_output.show_split(images, loaded)
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
-            from ..training.train import train as train_classifier
-        from ..evaluation import evaluate as score, probabilities_of
+            from ..training import train as _  # noqa: F401
         from ..run_folder import save_run
 
         if has_report:
@@ -122,12 +155,12 @@ def _train_and_save(
 
             import_in_background()
         with stop_requests() as should_stop:
-            # Train
-            training = train_classifier(images, settings, console.EpochLines(), should_stop, checkpoint)
-            # Evaluate on the test images, and save
-            test_images = training.images.subset("test")
-            probabilities = probabilities_of(training.classifier, test_images.images)
-            evaluation = score(training.classifier, test_images, probabilities=probabilities)
+            if folds:
+                training, evaluation = _train_folds(loaded, settings, folds, should_stop)
+                probabilities = None
+            else:
+                training, evaluation, probabilities = _train_once(images, settings, should_stop, checkpoint)
+            # Save
             verdict = _verdict(training)
             in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
             try:
@@ -136,20 +169,42 @@ def _train_and_save(
                 return _save_classifier_alone(training.classifier, folder, error)
             checkpoint.remove()
     # Report
-    console.show_training(training)
-    console.show_accuracy(evaluation)
+    train_output.show_training(training, evaluation)
     console.print_line(in_words)
-    console.show_files(folder, has_report)
-    program, model = _program(), shlex.quote(str(folder / "model.onnx"))
+    train_output.show_files(folder, has_report)
+    program, model, data = _program(), shlex.quote(str(folder / "model.onnx")), shlex.quote(images.name)
     console.show_next(
-        f"{program} evaluate {model} {shlex.quote(images.name)}",
+        *([] if folds else [" ".join([f"{program} evaluate {model} {data}", *_root_alone(data_options)])]),
         f"{program} predict {model} PICTURE",
-        *_advice(verdict, images, settings, folder),
+        *_advice(verdict, images, settings, folder, data_options),
     )
     if console.out.is_closed:
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
     is_partial = images.unreadable or training.has_diverged or console.out.is_closed
     return should_stop.status or (DONE_IN_PART if is_partial else DONE)
+
+
+def _train_once(
+    images: "ImageSet", settings: TrainingSettings, should_stop: StopRequest, checkpoint: "Checkpoint"
+) -> "tuple[Training, Evaluation, NDArray[np.float32]]":
+    """Train, and evaluate on the test images; return their probabilities too."""
+    from ..evaluation import evaluate, probabilities_of
+    from ..training.train import train
+
+    training = train(images, settings, train_output.EpochLines(), should_stop, checkpoint)
+    test_images = training.images.subset("test")
+    probabilities = probabilities_of(training.classifier, test_images.images)
+    return training, evaluate(training.classifier, test_images, probabilities=probabilities), probabilities
+
+
+def _train_folds(
+    images: "ImageSet", settings: TrainingSettings, folds: int, should_stop: StopRequest
+) -> "tuple[Training, Evaluation]":
+    """Train and evaluate fold by fold, then train on all."""
+    from ..cross_validation import cross_validate
+
+    epoch_lines = train_output.EpochLines("training on all folds")
+    return cross_validate(images, settings, folds, train_output.FoldLines(), epoch_lines, should_stop)
 
 
 def _save_classifier_alone(classifier: "Classifier", folder: Path, error: OutputError) -> int:
@@ -179,7 +234,9 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
     return max(float((labels == label).mean()) for label in range(len(images.class_names)))
 
 
-def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
+def _advice(
+    verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path, data_options: list[str]
+) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
     try:
         changed = replace(settings, **dict(verdict.changes))
@@ -192,8 +249,14 @@ def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, 
     options = setting_arguments(changed)
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
-    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
+    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size]
+    words += [*data_options, *options]
     return [f"{' '.join(words)} --out {out}"]
+
+
+def _root_alone(data_options: list[str]) -> list[str]:
+    """Return the option that `evaluate` needs too."""
+    return [one for one in data_options if one.startswith("--root")]
 
 
 def _program() -> str:

@@ -75,6 +75,8 @@ class ImageSet:
         skipped: A line for each folder or group of files that is not part of the set, and for each group of images
             that framing could not treat as the others.
         unreadable: A line for each picture that could not be read.
+        groups: int64 ``(num_images,)``, the number of each image's group, by `groups.group_numbers`; −1 for an image
+            in no group. Images of one group, such as one person's, stay in one split. None: there are no groups.
     """
 
     name: str
@@ -87,6 +89,7 @@ class ImageSet:
     framing: Framing
     skipped: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,10 +103,18 @@ class ImageSet:
         return self.rows(self.indices(split))
 
     def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
-        """Return the images at the chosen positions, which are in rising order, as a set."""
+        """Return the images at some positions as a set.
+
+        Args:
+            chosen: The positions, in rising order, none of them twice.
+
+        Raises:
+            ValueError: They are in another order, or outside the set.
+        """
         return ImageSet(
             self.name, select_rows(self.images, chosen), self.labels[chosen], self.class_names,
             SelectedSources(self.sources, chosen), self.split[chosen], self.hashes[chosen], self.framing,
+            groups=None if self.groups is None else self.groups[chosen],
         )  # fmt: skip
 
     def in_content_order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -123,6 +134,17 @@ class ImageSet:
         digest.update(np.ascontiguousarray(self.hashes[rows]).data)
         return digest.hexdigest()
 
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``; none are looked for yet."""
+        return np.empty((0, 2), np.int64)
+
+    @cached_property
+    def split_hash(self) -> str:
+        """SHA-256 of `data_hash` and the split of each image, in hexadecimal; equal for equal sets in any order."""
+        rows = np.lexsort((self.split, self.labels, hash_numbers(self.hashes)))
+        return sha256(self.data_hash.encode() + self.split[rows].tobytes()).hexdigest()
+
 
 def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the first eight bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint64 ``(num_images,)``.
@@ -130,11 +152,3 @@ def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     Among 6 million images, two different ones have the same number with a chance of 1 in a million.
     """
     return np.ascontiguousarray(hashes[:, :8]).view(">u8").ravel().astype(np.uint64)
-
-
-def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint32 ``(num_images,)``.
-
-    Among 100,000 images, an image has the number of a different one with a chance of 1 in 43,000.
-    """
-    return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)

@@ -4,18 +4,26 @@ import os
 import re
 from pathlib import Path
 
+from PIL import features
+
 from ..files import open_without_waiting
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # as Pillow calls them
+# As Pillow calls them; it may be built without AVIF
+FORMATS = (*(["AVIF"] if features.check("avif") else []), "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
-    ".bmp .gif .jpg .jpeg .jpe .jfif .png .apng .pbm .pgm .ppm .pnm .tif .tiff .webp".split()  # noqa: SIM905
+    ".bmp .gif .jpg .jpeg .jpe .jfif .png .apng .pbm .pgm .ppm .pnm .tif .tiff .webp "  # noqa: SIM905
+    ".avif .avifs .heic .heics .heif .heifs .hif".split()
 )
+# Pictures that Pillow does not read, but that are named as what they are
+UNREADABLE = {"HEIC": "convert it to JPEG or PNG, for example by exporting it from the program that shows it"}
 # Cameras' raw files are TIFF files, but what Pillow reads of them is a thumbnail
 RAW_SUFFIXES = frozenset(
     ".3fr .arw .cr2 .dcr .dng .erf .iiq .kdc .mef .mos .nef .nrw .pef .sr2 .srf .srw".split()  # noqa: SIM905
 )
 # How a file of each format begins; of BMP and PPM with a part of the header, since text may begin with BM or P1
 STARTS = {
+    "AVIF": rb".{4}ftyp(?:avi[fs]|mi[fs]1.{4,16}avi[fs])",
+    "HEIC": rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mi[fs]1)",
     "BMP": rb"BM.{4}\0{4}.{4}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0",
     "GIF": rb"GIF8[79]a",
     "JPEG": rb"\xff\xd8\xff",
@@ -29,7 +37,7 @@ NUM_START_BYTES = 32  # enough for each of these
 
 
 def format_of(data: bytes) -> str:
-    """Return which of `FORMATS` a file begins like, or an empty text.
+    """Return which of `FORMATS` or `UNREADABLE` a file begins like, or an empty text.
 
     Args:
         data: Its first `NUM_START_BYTES` bytes, or more.

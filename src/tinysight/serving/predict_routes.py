@@ -108,7 +108,7 @@ def add_predict_routes(
     api: FastAPI, classifier: Classifier, name: str, queue: BatchQueue, bodies: RequestBodies, limits: Limits
 ) -> None:
     """Add the routes `/predict` and `/classifier` to an application."""
-    description = json.dumps(describe(classifier, name)).encode()
+    description = json.dumps(describe(classifier, name), allow_nan=False).encode()
 
     @api.post(
         "/predict",

@@ -95,7 +95,7 @@ def write_inference_response(
     response: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": [output]}
     if request.id:
         response["id"] = request.id
-    text = json.dumps(response).encode()
+    text = json.dumps(response, allow_nan=False).encode()
     return text + tensor, len(text) if request.is_binary else None
 
 

@@ -188,7 +188,7 @@ def _as_json(
         if request.has_attribution:
             member["attribution"] = _attribution(classifier, prediction, one.pixels)
         members.append(member)
-    return json.dumps({"predictions": members}).encode()
+    return json.dumps({"predictions": members}, allow_nan=False).encode()
 
 
 def _attribution(classifier: Classifier, prediction: Prediction, pixels: NDArray[np.uint8]) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def run_study(
     scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or _num_cores(), report)
     result = summarize(of_seeds, settings, cells, scores)
     page = render_study(result)
-    write_whole(folder / "study.json", json.dumps(result.to_dict(), indent=2, ensure_ascii=False).encode())
+    text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(folder / "study.json", text.encode())
     write_whole(folder / "study.html", page.encode(errors="backslashreplace"))
     return result
 

@@ -21,7 +21,7 @@ from ..training.settings import (
 
 MAX_SEEDS = 100
 # Without a recipe: the tutorial's constant rate, and enough steps to overfit. See docs/overfitting.md.
-LENGTH = Length(epochs=12, steps=2_500, max_epochs=20, batch_size=256)
+LENGTH = Length(epochs=10, steps=2_000, max_epochs=15, batch_size=256)
 MIN_STEPS = 10  # of an epoch: smaller sets get smaller batches
 LARGE_SET, LARGE_SET_SIZES = 20_000, (1_000, 10_000)  # training sizes below all images
 SMALL_SET_SHARES = (16, 4)  # of a smaller set: a 16th, a quarter, all
