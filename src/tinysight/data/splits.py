@@ -119,8 +119,7 @@ def _too_few(images: ImageSet, label: int, num_sets: int, needed: int) -> DataEr
     advice = "add some, or group by something smaller" if has_groups else "add some"
     return DataError(
         f"{images.name}: class {images.class_names[label]!r} has {num_sets} different image{'s' * (num_sets != 1)} to "
-        f"divide (images that are {kinds} stay together); expected {needed} or more, so that training, validation and "
-        f"test have one each; {advice}"
+        f"divide (images that are {kinds} stay together); expected {needed} or more, one for each split; {advice}"
     )
 
 
