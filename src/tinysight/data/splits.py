@@ -23,7 +23,7 @@ MAX_NAMES = 5  # in a message
 
 
 def split_images(
-    images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0, group: str | None = None
+    images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0, group: str = ""
 ) -> ImageSet:
     """Decide which images are for training, for validation (choosing the best epoch), and for testing.
 
