@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from . import parquet
-from .archives import unpacked
+from .archives import packing, unpacked
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -101,10 +101,12 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
         DataError: It cannot be read; also while it is.
     """
     try:
-        with unpacked(path) as stream, tempfile.TemporaryFile() as file:
-            while part := stream.read():
-                file.write(part)
-            file.seek(0)
+        with tempfile.TemporaryFile() if packing(path) else path.open("rb") as file:
+            if packing(path):
+                with unpacked(path) as stream:
+                    while part := stream.read():
+                        file.write(part)
+                file.seek(0)
             start = file.read(2)
             file.seek(0)
             encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
