@@ -5,6 +5,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import DataError, PictureError
 from ..escapes import printable
 from .split_folders import ClassFolder, Layout, find_layout
@@ -55,9 +58,9 @@ class Listing:
     problems: list[str] = field(default_factory=list)
 
 
-def chosen_contents(contents: Contents, chosen: Sequence[int]) -> Contents:
+def chosen_contents(contents: Contents, chosen: NDArray[np.int64]) -> Contents:
     """Return a function that yields the content of some of the pictures, which are at `chosen`, in rising order."""
-    return lambda positions: contents([chosen[position] for position in positions])
+    return lambda positions: contents(chosen[np.asarray(positions, np.int64)].tolist())
 
 
 @dataclass
@@ -95,11 +98,10 @@ def list_class_folders(tree: Tree) -> Listing:
     layout = find_layout(counts, tree.name)
     class_of_folder = _by_folder({one.path: one for one in layout.classes}, set(counts) | set(tree.others))
     labels = {folder: (printable(one.class_name), one.split) for folder, one in class_of_folder.items() if one}
-    chosen, pictures = [], []
-    for position, name in enumerate(tree.pictures):
-        if found := labels.get(name.rpartition("/")[0]):
-            chosen.append(position)
-            pictures.append(LabelledPicture(name, *found))
+    folders = (name.rpartition("/")[0] for name in tree.pictures)
+    chosen = np.flatnonzero(np.fromiter((folder in labels for folder in folders), bool, len(tree.pictures)))
+    names = (tree.pictures[position] for position in chosen)
+    pictures = [LabelledPicture(name, *labels[name.rpartition("/")[0]]) for name in names]
     if not pictures:
         raise DataError(f"{tree.name}: holds no pictures in class folders (such as {tree.name}/CLASS/PICTURE.png)")
     notes = [*tree.notes, *_notes(tree, counts, layout, class_of_folder)]
