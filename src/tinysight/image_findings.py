@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .data.cache import release_pages, row_slices
 from .data.dataset import SPLITS, ImageSet, hash_numbers
+from .data.kept_together import connected_components
 from .findings import Finding, listed, plural
 
 BLANK_RANGE = 8  # grey levels from the darkest to the lightest pixel
@@ -93,17 +94,8 @@ def near_duplicates(images: ImageSet, pairs: NDArray[np.int64]) -> Groups:
         images: The set.
         pairs: int64 ``(num_pairs, 2)``, positions of images that are copies.
     """
-    first = np.arange(len(images))
-    while True:  # the lowest number spreads to all that are joined, ever faster since numbers are followed
-        lowest = first.copy()
-        np.minimum.at(lowest, pairs[:, 0], first[pairs[:, 1]])
-        np.minimum.at(lowest, pairs[:, 1], first[pairs[:, 0]])
-        lowest = lowest[lowest]
-        if (lowest == first).all():
-            break
-        first = lowest
     numbers = hash_numbers(images.hashes)
-    return [group for group in _grouped(first) if len(set(numbers[group].tolist())) > 1]
+    return [group for group in _grouped(connected_components(len(images), pairs)) if len(set(numbers[group].tolist())) > 1]
 
 
 def _grouped(numbers: NDArray[np.int64]) -> Groups:
