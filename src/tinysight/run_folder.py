@@ -273,7 +273,7 @@ def _write_splits(images: ImageSet, path: Path) -> None:
     A group's name is its number. The fields are joined and quoted by hand: `csv.writer` takes five times as long (6
     million rows).
     """
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:  # any file's name
         file.write(f"file,label,split,{'' if images.groups is None else 'group,'}sha256\n")
         class_names = [_csv_field(name) for name in images.class_names]
         sources = map(_csv_field, images.sources)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -111,6 +112,27 @@ def test_near_duplicates_stay_in_one_split_also_by_way_of_others():
     split = split_images(images).split[order].reshape(-1, 4)
     assert (split == split[:, :1]).all()
     assert 0.15 < np.mean(split == TEST) < 0.25
+
+
+def test_copies_that_were_changed_a_little_stay_with_their_originals():
+    digits = load_images("digits")
+    rows = np.arange(0, 600, 3)
+    copies = (digits.images[rows] * 0.9).astype(np.uint8)
+    copies[::2] = np.roll(digits.images[rows[::2]], 1, axis=1)
+    hashes = np.array([list(sha256(image.tobytes()).digest()) for image in copies], np.uint8)
+    images = replace(
+        digits,
+        images=np.concatenate([digits.images, copies]),
+        labels=np.concatenate([digits.labels, digits.labels[rows]]),
+        split=np.full(len(digits) + len(rows), SPLITS.index("all"), np.uint8),
+        hashes=np.concatenate([digits.hashes, hashes]),
+        sources=[*digits.sources, *(f"copy {row}" for row in rows)],
+    )
+    split = split_images(images).split
+    assert np.mean(split[rows] == split[len(digits) :]) > 0.98
+    assert len(np.unique(split[rows])) == 3
+    for one, other in images.near_duplicates:
+        assert split[one] == split[other]
 
 
 def test_a_set_of_more_than_half_a_class_is_for_training():

@@ -143,7 +143,8 @@ def _train_and_save(
     # Split
     console.show_images(images)
     loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
-    images = split_images(images, settings.validation, test, settings.seed, settings.group)
+    with console.waiting("looking for near-duplicates"):
+        images = split_images(images, settings.validation, test, settings.seed, settings.group)
     train_output.show_split(images, loaded)
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):

@@ -41,7 +41,7 @@ def show_groups(groups: "NDArray[np.int64]") -> None:
 
 
 def _show_leaks(images: "ImageSet", before: "ImageSet") -> None:
-    """Print how many images training will see that are much like the source's own test images."""
+    """Note how many images training will see that are much like the source's own test images."""
     from ..data.splits import find_leaks
 
     leaks = find_leaks(images, before)
@@ -50,7 +50,7 @@ def _show_leaks(images: "ImageSet", before: "ImageSet") -> None:
         (leaks.num_in_groups, "are in the same group as test images"),
     ):
         if number:
-            print_warning(f"{number:,} training or validation images {kind}: the test accuracy may be too high")
+            print_note(f"{number:,} training or validation images {kind}; the test accuracy may be a little too high")
 
 
 def show_checkpoint(path: Path, resume: bool) -> None:

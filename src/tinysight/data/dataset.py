@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..preprocessing.framing import Framing
 from .cache import select_rows
+from .stored_pairs import find_near_duplicates
 
 SPLITS = ("train", "validation", "test", "all", "unused")
 Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
@@ -136,8 +137,8 @@ class ImageSet:
 
     @cached_property
     def near_duplicates(self) -> NDArray[np.int64]:
-        """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``; none are looked for yet."""
-        return np.empty((0, 2), np.int64)
+        """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``."""
+        return find_near_duplicates(self.images, self.hashes)
 
     @cached_property
     def split_hash(self) -> str:
