@@ -37,7 +37,7 @@ def read_folder(folder: str) -> Tree:
         if below:
             tree.folders[below] = None
         start = f"{below}/" if below else ""
-        folders = []
+        folders, versions = [], [below]
         for entry in _entries(os.path.join(folder, below)):  # noqa: PTH118
             name = start + entry.name
             is_link = entry.is_symlink()
@@ -51,10 +51,10 @@ def read_folder(folder: str) -> Tree:
             elif has_suffix(name) or is_picture_file(entry.path):
                 tree.pictures.append(name)
                 status = entry.stat()
-                version = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}\n"
-                digest.update(version.encode(errors="surrogateescape"))
+                versions.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}")
             else:
                 tree.num_others[below] += 1
+        digest.update("\n".join(versions).encode(errors="surrogateescape"))
         waiting += reversed(folders)
     tree.contents, tree.version = files_in(folder, tree.pictures), f"{os.path.abspath(folder)} {digest.hexdigest()}"  # noqa: PTH100
     return tree

@@ -40,7 +40,7 @@ class Listing:
     Attributes:
         pictures: They, in a fixed order.
         contents: Yields what some of them hold.
-        key: What identifies this version of them, for the cache.
+        key: What identifies this version of them and of their labels, for the cache.
         root: What messages put before their names.
         notes: A line for each thing that is not used.
         problems: A line for each picture that is known to be unreadable.
@@ -93,16 +93,17 @@ def list_class_folders(tree: Tree) -> Listing:
     counts = Counter(name.rpartition("/")[0] for name in tree.pictures)
     layout = find_layout(counts, tree.name)
     class_of_folder = _by_folder({one.path: one for one in layout.classes}, set(counts) | set(tree.num_others))
+    labels = {folder: (printable(one.class_name), one.split) for folder, one in class_of_folder.items() if one}
     chosen, pictures = [], []
     for position, name in enumerate(tree.pictures):
-        if found := class_of_folder[name.rpartition("/")[0]]:
+        if found := labels.get(name.rpartition("/")[0]):
             chosen.append(position)
-            pictures.append(LabelledPicture(name, printable(found.class_name), found.split))
+            pictures.append(LabelledPicture(name, *found))
     if not pictures:
         raise DataError(f"{tree.name}: holds no pictures in class folders (such as {tree.name}/CLASS/PICTURE.png)")
     notes = [*tree.notes, *_notes(tree, counts, layout, class_of_folder)]
     contents = chosen_contents(tree.contents, chosen)
-    return Listing(pictures, contents, ("folders", tree.version), tree.name, notes, tree.problems)
+    return Listing(pictures, contents, ("folders", tree.version, layout.classes), tree.name, notes, tree.problems)
 
 
 def _by_folder(classes: dict[str, ClassFolder], folders: set[str]) -> dict[str, ClassFolder | None]:

@@ -40,8 +40,7 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
     Raises:
         DataError: None of them can be read.
     """
-    labelled = [[one.class_name, one.split, one.group] for one in listing.pictures]
-    key = cache.fingerprint("pictures", listing.key, cache.fingerprint(labelled), asdict(wanted))
+    key = cache.fingerprint("pictures", listing.key, asdict(wanted))
     if (cached := open_cached(key, name)) is None:
         cached = _decode(listing, key, name, wanted, listed_name, progress)
     skipped, unreadable = (*listing.notes, *cached.skipped), (*listing.problems, *cached.unreadable)
