@@ -1,11 +1,9 @@
-"""Checks an image set before it is believed: names what is unreadable, doubled, contradictory, unbalanced or unusual."""
+"""Checks an image set before it is believed: what is unreadable, doubled, contradictory, unbalanced or unusual."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .data.dataset import SPLITS, ImageSet, Progress
 from .data.file_facts import hidden_in, listing_of, read_facts
@@ -112,7 +110,9 @@ def check_images(
     findings += _findings_on_images(images)
     wrong = find_wrong_labels(images)
     if wrong:
-        message = f"{plural(len(wrong), 'label looks', 'labels look')} wrong, by classifiers that were not trained on it"
+        message = (
+            f"{plural(len(wrong), 'label looks', 'labels look')} wrong, by classifiers that were not trained on it"
+        )
         items = tuple(f"{one.source}: {one.label}, looks like {one.suggestion}" for one in wrong)
         findings.append(Finding("wrong_labels", message, items, tuple((one.row,) for one in wrong)))
     return Check(

@@ -67,7 +67,9 @@ def file_findings(files: FileFacts) -> Iterator[Finding]:
     ]
     what = "of another format than the name says; the content counts"
     yield from finding("disguised", is_disguised, what, [f"{a}: {b.format}" for a, b in zip(names, facts, strict=True)])
-    yield from finding("turned", [one.is_turned for one in facts], "stored lying, with EXIF orientation; turned upright")
+    yield from finding(
+        "turned", [one.is_turned for one in facts], "stored lying, with EXIF orientation; turned upright"
+    )
     what = "with transparency; laid on a background"
     yield from finding("transparent", [one.has_alpha for one in facts], what)
     if len(facts) >= MIN_TO_COMPARE:

@@ -95,7 +95,9 @@ def near_duplicates(images: ImageSet, pairs: NDArray[np.int64]) -> Groups:
         pairs: int64 ``(num_pairs, 2)``, positions of images that are copies.
     """
     numbers = hash_numbers(images.hashes)
-    return [group for group in _grouped(connected_components(len(images), pairs)) if len(set(numbers[group].tolist())) > 1]
+    return [
+        group for group in _grouped(connected_components(len(images), pairs)) if len(set(numbers[group].tolist())) > 1
+    ]
 
 
 def _grouped(numbers: NDArray[np.int64]) -> Groups:
@@ -106,7 +108,9 @@ def _grouped(numbers: NDArray[np.int64]) -> Groups:
     return sorted(groups, key=lambda group: int(group[0]))
 
 
-def contradiction_finding(images: ImageSet, groups: Groups, kind: str = "two_labels", like: str = "") -> Iterator[Finding]:
+def contradiction_finding(
+    images: ImageSet, groups: Groups, kind: str = "two_labels", like: str = ""
+) -> Iterator[Finding]:
     """Yield which sets of copies have more than one label.
 
     Args:
@@ -134,7 +138,8 @@ def copies_findings(images: ImageSet, groups: Groups, kind: str, what: str) -> I
     across = [group for group in groups if held_out[group].any() and len(set(images.split[group].tolist())) > 1]
     if across:
         count = sum(int(held_out[group].sum()) for group in across)
-        message = f"{plural(count, 'test or validation image is', 'test or validation images are')} {what} of others outside its split"
+        images_are = plural(count, "test or validation image is", "test or validation images are")
+        message = f"{images_are} {what} of images in another split"
         yield _of_groups(images, across, f"{kind}_across_splits", message)
     others = [group for group in groups if len(set(images.split[group].tolist())) == 1]
     if others:
@@ -144,9 +149,8 @@ def copies_findings(images: ImageSet, groups: Groups, kind: str, what: str) -> I
             sizes = np.array([len(group) for group in is_open], np.float64)
             straddling = float((1 - TEST_SHARE**sizes - (1 - TEST_SHARE) ** sizes).sum())
             if straddling >= 0.5:
-                message += (
-                    f"; of a split at random, about {straddling:.0f} sets would be on both sides (train keeps each on one)"
-                )
+                both = f"about {straddling:.0f} of these sets"
+                message += f"; a split at random would put {both} on both sides, train keeps each on one"
         yield _of_groups(images, others, kind, message)
 
 

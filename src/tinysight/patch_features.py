@@ -78,7 +78,8 @@ def _make_filters(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> _Filter
 def _windows(images: NDArray[np.uint8], side: int, stride: int) -> Floats:
     """Return each image's patches, float32 ``(num_images, num_down, num_across, num_channels, side, side)``, a view."""
     values = images.reshape(*images.shape[:3], -1).astype(np.float32) / 255
-    return np.lib.stride_tricks.sliding_window_view(values, (side, side), axis=(1, 2))[:, ::stride, ::stride]  # type: ignore[call-overload, no-any-return]
+    windows = np.lib.stride_tricks.sliding_window_view(values, (side, side), axis=(1, 2))  # type: ignore[call-overload]
+    return np.asarray(windows[:, ::stride, ::stride])
 
 
 def _pooled(images: NDArray[np.uint8], rows: NDArray[np.int64], bank: _Filters) -> Floats:
@@ -97,7 +98,7 @@ def _pooled(images: NDArray[np.uint8], rows: NDArray[np.int64], bank: _Filters) 
 
 
 class _Components(NamedTuple):
-    """Principal components: the mean, and axes float32 ``(num_values, num_components)``, scaled to a mean length of 1."""
+    """The mean, and principal axes float32 ``(num_values, num_components)``, scaled to a mean length of 1."""
 
     mean: Floats
     axes: Floats

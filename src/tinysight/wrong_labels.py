@@ -141,7 +141,7 @@ class _Kernel:
     def likeness(self, features: Floats) -> Floats:
         """Return float32 ``(num_images, num_landmarks)``."""
         squares = np.square(features).sum(axis=1)[:, None] + np.square(self.landmarks).sum(axis=1)
-        return np.exp(SHARPNESS * (2 * features @ self.landmarks.T - squares)) - self._mean
+        return np.asarray(np.exp(SHARPNESS * (2 * features @ self.landmarks.T - squares)) - self._mean)
 
 
 def _calibrated(scores: Floats, labels: NDArray[np.int64]) -> Floats:

@@ -77,7 +77,11 @@ def read_facts(listing: Listing, *, with_sharpness: bool, progress: Progress | N
 
 def _num_processes(count: int, with_sharpness: bool) -> int:
     """Return how many processes read files; 0 for this one. Forking is safe on Linux, beside no other threads."""
-    if sys.platform != "linux" or "tensorflow" in sys.modules or count < MIN_FOR_PROCESSES // (20 if with_sharpness else 1):
+    if (
+        sys.platform != "linux"
+        or "tensorflow" in sys.modules
+        or count < MIN_FOR_PROCESSES // (20 if with_sharpness else 1)
+    ):
         return 0
     return len(os.sched_getaffinity(0))
 
@@ -102,7 +106,9 @@ def _read(contents: Sequence[Content], with_sharpness: bool) -> list[PictureFact
 
 def hidden_in(folder: str) -> tuple[list[str], list[str]]:
     """Return the names of hidden files and folders below a folder: those that are or hold pictures, and others."""
-    pictures, others, waiting = [], [], [""]
+    pictures: list[str] = []
+    others: list[str] = []
+    waiting = [""]
     while waiting:
         below = waiting.pop()
         with os.scandir(os.path.join(folder, below)) as entries:  # noqa: PTH118

@@ -100,7 +100,8 @@ def _near_pairs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Pairs:
         if not any(shift):
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
         found.append(pairs[_are_copies(images, rows[pairs], shift)])
-    return patterned[np.concatenate(found)]
+    near: Pairs = patterned[np.concatenate(found)]
+    return near
 
 
 def _alike(pairs: Pairs, shifted: Floats, features: Floats, spans: NDArray[np.float16]) -> Pairs:
@@ -116,7 +117,7 @@ def _cosines(side: int, count: int) -> Floats:
     """Return the cosines of the lowest frequencies, float32 ``(count, side)`` or ``(side, side)``."""
     count = min(side, count)
     waves = np.cos(np.pi * np.outer(np.arange(count), np.arange(side) + 0.5) / side)
-    return (waves / np.linalg.norm(waves, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(waves / np.linalg.norm(waves, axis=1, keepdims=True), np.float32)
 
 
 def _filters(image_shape: tuple[int, ...], shift: tuple[int, int]) -> Floats:
@@ -200,8 +201,8 @@ class _Patterns(NamedTuple):
     """What images are compared by.
 
     Attributes:
-        terms: float32 ``(num_images, 4, num_channels, num_frequencies)``: the image, of its derivatives by column and row,
-            and of its Laplacian. To first order, a shift adds the derivatives, a blur the Laplacian.
+        terms: float32 ``(num_images, 4, num_channels, num_frequencies)``: the image, its derivatives
+            by column and row, and its Laplacian. To first order, a shift adds the derivatives, a blur the Laplacian.
         means: float32 ``(num_images, num_channels)``: mean grey level of each channel.
     """
 
@@ -242,12 +243,9 @@ def _fits(one: _Patterns, other: _Patterns) -> NDArray[np.bool_]:
     in_grey = target[:, 0] - np.einsum("ia,iaf->if", factors, grey)
     in_colour = other.terms[:, 0] - np.einsum("ia,iacf->icf", factors, one.terms)
     tint = np.ptp(other.means - gain[:, None] * one.means, axis=1)
-    return (
-        is_small
-        & (_energy(in_grey) <= MAX_RESIDUAL * _energy(target))
-        & (_energy(in_colour) <= MAX_COLOUR_RESIDUAL * _energy(other.terms[:, 0]))
-        & (tint <= MAX_TINT)
-    )
+    is_small &= _energy(in_grey) <= MAX_RESIDUAL * _energy(target)
+    is_small &= _energy(in_colour) <= MAX_COLOUR_RESIDUAL * _energy(other.terms[:, 0])
+    return np.asarray(is_small & (tint <= MAX_TINT))
 
 
 def _luma(num_channels: int) -> Floats:
@@ -257,4 +255,4 @@ def _luma(num_channels: int) -> Floats:
 
 def _energy(values: Floats) -> Floats:
     """Return the sum of squares for each image."""
-    return np.square(values.reshape(len(values), -1)).sum(axis=1)
+    return np.asarray(np.square(values.reshape(len(values), -1)).sum(axis=1))

@@ -48,7 +48,7 @@ def _averaging(side: int) -> Floats:
     count = min(side, MAX_SIDE)
     edges, pixels = np.arange(count + 1) * (side / count), np.arange(side)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (np.maximum(overlap, 0) * (count / side)).astype(np.float32)
+    return np.asarray(np.maximum(overlap, 0) * (count / side), np.float32)
 
 
 def _new_array(shape: tuple[int, ...]) -> NDArray[np.uint8]:

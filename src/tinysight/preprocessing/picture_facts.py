@@ -1,4 +1,4 @@
-"""Reads what a picture's file says beside its pixels: format, size, orientation, transparency; and measures sharpness."""
+"""Reads a picture's format, size, orientation and transparency from its file, and measures its sharpness."""
 
 import io
 import math
@@ -14,11 +14,11 @@ from .formats import FORMATS, format_of
 from .plain_png import PNG_START
 
 HEADER_BYTES = 4_096  # of a PNG file; its chunks before the pixels are rarely longer
-PNG_HEADER = Struct(">II4xB")  # width, height, then depth and type
+PNG_SIZE = Struct(">II")  # width, height
 PNG_CHUNK = Struct(">I4s")  # length, type
+PNG_TYPES_WITH_ALPHA = (4, 6)
 SHARP_SIDE = 256  # pixels of the longer side; sharpness is measured at this size, so that it can be compared
 MIN_SHARP_SIDE = 64  # smaller pictures have too few pixels to tell blur from a plain motif
-MAX_SHARP_PIXELS = 64_000_000
 
 
 class PictureFacts(NamedTuple):
@@ -66,8 +66,8 @@ def _start(path: str) -> bytes:
 
 def _of_png(start: bytes) -> PictureFacts | None:
     """Read a PNG file's header; None if its chunks before the pixels are longer than `start`."""
-    width, height, depth_and_type = *Struct(">II").unpack_from(start, 16), start[25]
-    has_alpha, position = depth_and_type in (4, 6), 33
+    width, height = PNG_SIZE.unpack_from(start, 16)
+    has_alpha, position = start[25] in PNG_TYPES_WITH_ALPHA, 33  # the first chunk behind the header
     while position + 8 <= len(start):
         length, kind = PNG_CHUNK.unpack_from(start, position)
         if kind in (b"IDAT", b"IEND"):
