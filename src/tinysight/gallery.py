@@ -104,11 +104,11 @@ def choose_pictures(
         rows, compared = chosen[start : start + step], others[start : start + step]
         pixels = images.images[rows]
         contributions = attribute(classifier.layers, pixels, predicted[rows], compared).pixels
-        overlays = [_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
+        overlays = [picture_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
         nearest = _nearest(pixels, training)
         explained += [
             Explained(
-                Picture(_address(image), names[labels[row]]),
+                Picture(picture_address(image), names[labels[row]]),
                 names[predicted[row]],
                 float(probabilities[row, predicted[row]]),
                 names[other],
@@ -134,12 +134,12 @@ def _nearest(
     rows = compared_rows(rows, images.images.shape[1:])
     names, labels = images.class_names, images.labels
     return [
-        tuple(Picture(_address(images.images[row]), names[labels[row]]) for row in near)
+        tuple(Picture(picture_address(images.images[row]), names[labels[row]]) for row in near)
         for near in nearest_images(pixels, images.images, rows, NUM_NEAREST)
     ]
 
 
-def _address(pixels: NDArray[np.uint8]) -> str:
+def picture_address(pixels: NDArray[np.uint8]) -> str:
     """Return an image as a ``data:`` address."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     kind = "PNG" if max(image.size) <= SIDE_OF_PIXELS else "JPEG"

@@ -76,7 +76,7 @@ def similar_codes(queries: Codes, stored: Codes) -> Iterator[NDArray[np.int64]]:
 def _keys(codes: Codes, table: int) -> NDArray[np.uint32]:
     """Return 32 bits of each code."""
     pieces = codes.view(np.uint16)
-    return pieces[:, table].astype(np.uint32) << 16 | pieces[:, (table + 1) % NUM_TABLES]
+    return pieces[:, table].astype(np.uint32) << np.uint32(16) | pieces[:, (table + 1) % NUM_TABLES].astype(np.uint32)
 
 
 def _near_keys(

@@ -3,7 +3,6 @@
 Two images are near-duplicates if one is the other up to contrast, a shift of about a pixel, and a little blur.
 """
 
-import tempfile
 from collections.abc import Iterator
 from hashlib import blake2b
 from math import prod
@@ -12,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
-from .cache import MAX_BYTES_IN_MEMORY, create_array, release_pages
+from .cache import release_pages
 from .locality_hashing import make_coder, similar_codes
+from .small_images import small_images
 
-MAX_SIDE = 32  # larger images are compared at this size; finer details do not survive recompression
 MIN_SIDE = 8  # smaller images have too few pixels to tell a copy from another image
 # The share of an image's variance that is left when the other one is fitted to it. Measured on MNIST's training images
 # with copies of 18 kinds (resized, as JPEG, shifted, brighter): of 17 kinds 98 % or more are below it; of the nearest
@@ -63,7 +61,7 @@ def near_duplicate_pairs(images: NDArray[np.uint8]) -> Pairs:
     found = [np.stack([first[inverse[copies]], copies], axis=1)]
     if min(images.shape[1:3]) >= MIN_SIDE and len(first) > 1:
         # In the order of their digests the sample, and with it every result, is the same in whatever order they come
-        found.append(first[_near_pairs(_comparable(images), first)])
+        found.append(first[_near_pairs(small_images(images), first)])
     pairs = np.sort(np.concatenate(found), axis=1).astype(np.int64)
     return np.unique(pairs, axis=0)
 
@@ -81,44 +79,6 @@ def _slices(count: int, image_shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield slices of `count` images, of `VALUES_AT_A_TIME` or less each."""
     step = max(1, VALUES_AT_A_TIME // max(1, prod(image_shape)))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
-
-
-def _comparable(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return images with no side above `MAX_SIDE`, each pixel the mean of those that it covers."""
-    height, width = images.shape[1:3]
-    if max(height, width) <= MAX_SIDE:
-        return images
-    rows, columns = _averaging(height), _averaging(width)
-    smaller = _new_array((len(images), len(rows), len(columns), *images.shape[3:]))
-    for some in _slices(len(images), images.shape[1:]):
-        values = images[some].astype(np.float32).reshape(-1, height, width, prod(images.shape[3:]))
-        means = rows @ np.moveaxis(values, 3, 1) @ columns.T
-        smaller[some] = np.rint(np.moveaxis(means, 1, 3)).astype(np.uint8).reshape(-1, *smaller.shape[1:])
-        release_pages(images)
-        release_pages(smaller)
-    return smaller
-
-
-def _averaging(side: int) -> Floats:
-    """Return the matrix that turns `side` values into at most `MAX_SIDE` means, float32 ``(num_means, side)``."""
-    count = min(side, MAX_SIDE)
-    edges, pixels = np.arange(count + 1) * (side / count), np.arange(side)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (np.maximum(overlap, 0) * (count / side)).astype(np.float32)
-
-
-def _new_array(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an array, mapped to a temporary file if it is large."""
-    if prod(shape) <= MAX_BYTES_IN_MEMORY:
-        return np.empty(shape, np.uint8)
-    try:
-        with tempfile.TemporaryFile() as file:
-            return create_array(file, shape)  # type: ignore[arg-type]
-    except OSError as error:
-        place = tempfile.gettempdir()
-        raise DataError(
-            f"{place}: no room for smaller images ({error.strerror}); set TMPDIR to a folder on another disk"
-        ) from None
 
 
 def _near_pairs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Pairs:
@@ -140,7 +100,8 @@ def _near_pairs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Pairs:
         if not any(shift):
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
         found.append(pairs[_are_copies(images, rows[pairs], shift)])
-    return patterned[np.concatenate(found)]
+    near: Pairs = patterned[np.concatenate(found)]
+    return near
 
 
 def _alike(pairs: Pairs, shifted: Floats, features: Floats, spans: NDArray[np.float16]) -> Pairs:
@@ -156,7 +117,7 @@ def _cosines(side: int, count: int) -> Floats:
     """Return the cosines of the lowest frequencies, float32 ``(count, side)`` or ``(side, side)``."""
     count = min(side, count)
     waves = np.cos(np.pi * np.outer(np.arange(count), np.arange(side) + 0.5) / side)
-    return (waves / np.linalg.norm(waves, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(waves / np.linalg.norm(waves, axis=1, keepdims=True), np.float32)
 
 
 def _filters(image_shape: tuple[int, ...], shift: tuple[int, int]) -> Floats:
@@ -240,8 +201,8 @@ class _Patterns(NamedTuple):
     """What images are compared by.
 
     Attributes:
-        terms: float32 ``(num_images, 4, num_channels, num_frequencies)``: the image, of its derivatives by column and row,
-            and of its Laplacian. To first order, a shift adds the derivatives, a blur the Laplacian.
+        terms: float32 ``(num_images, 4, num_channels, num_frequencies)``: the image, its derivatives
+            by column and row, and its Laplacian. To first order, a shift adds the derivatives, a blur the Laplacian.
         means: float32 ``(num_images, num_channels)``: mean grey level of each channel.
     """
 
@@ -282,12 +243,9 @@ def _fits(one: _Patterns, other: _Patterns) -> NDArray[np.bool_]:
     in_grey = target[:, 0] - np.einsum("ia,iaf->if", factors, grey)
     in_colour = other.terms[:, 0] - np.einsum("ia,iacf->icf", factors, one.terms)
     tint = np.ptp(other.means - gain[:, None] * one.means, axis=1)
-    return (
-        is_small
-        & (_energy(in_grey) <= MAX_RESIDUAL * _energy(target))
-        & (_energy(in_colour) <= MAX_COLOUR_RESIDUAL * _energy(other.terms[:, 0]))
-        & (tint <= MAX_TINT)
-    )
+    is_small &= _energy(in_grey) <= MAX_RESIDUAL * _energy(target)
+    is_small &= _energy(in_colour) <= MAX_COLOUR_RESIDUAL * _energy(other.terms[:, 0])
+    return np.asarray(is_small & (tint <= MAX_TINT))
 
 
 def _luma(num_channels: int) -> Floats:
@@ -297,4 +255,4 @@ def _luma(num_channels: int) -> Floats:
 
 def _energy(values: Floats) -> Floats:
     """Return the sum of squares for each image."""
-    return np.square(values.reshape(len(values), -1)).sum(axis=1)
+    return np.asarray(np.square(values.reshape(len(values), -1)).sum(axis=1))
