@@ -86,7 +86,7 @@ def test_pictures_under_other_suffixes_are_found_by_their_content(class_folders)
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 20
     assert {file.name.rpartition("/")[2] for file in files} >= set(odd.values())
-    assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped"]
+    assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped: notes"]
     assert len(load_images(class_folders)) == 20
 
 

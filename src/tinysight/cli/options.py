@@ -67,7 +67,7 @@ def setting_option(name: str, panel: str | None = None) -> Any:
     """
     (setting,) = (one for one in fields(TrainingSettings) if one.name == name)
     flag = f"--{name.replace('_', '-')}"
-    shown = setting.metadata["unset"] if setting.default is None else True
+    shown = setting.metadata["unset"] if setting.default in (None, "") else True
     is_negatable = setting.default is None and setting.type == bool | None
     names = f"{flag}/--no{flag[1:]}" if is_negatable else flag
     return typer.Option(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..data.dataset import ImageSet
+    from ..data.splits import Leaks
     from ..evaluation import Evaluation, FoldScore
     from ..training.progress import EpochResult
     from ..training.train import Training
@@ -22,29 +23,30 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
         images: The set with its split decided.
         before: The same set before.
     """
+    from ..data.splits import find_leaks
+
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
     print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if num_copies := counts["unused"] - len(before.indices("unused")):
         print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
+    leaks = find_leaks(images, before)
     if images.groups is not None:
-        show_groups(images.groups)
-    _show_leaks(images, before)
+        _show_groups(images.groups, straddle=bool(leaks.num_in_groups))
+    _show_leaks(leaks)
 
 
-def show_groups(groups: "NDArray[np.int64]") -> None:
+def _show_groups(groups: "NDArray[np.int64]", straddle: bool) -> None:
     """Print how many groups there are, and how many images are in none."""
     from ..data.groups import NO_GROUP
 
     num_groups, num_without = len(set(groups.tolist()) - {NO_GROUP}), int((groups == NO_GROUP).sum())
     without = f"; {num_without:,} images are in none" if num_without else ""
-    print_line(f"{num_groups:,} groups, each in one split{without}")
+    where = "some of them in test images too" if straddle else "each in one split"
+    print_line(f"{num_groups:,} groups, {where}{without}")
 
 
-def _show_leaks(images: "ImageSet", before: "ImageSet") -> None:
+def _show_leaks(leaks: "Leaks") -> None:
     """Note how many images training will see that are much like the source's own test images."""
-    from ..data.splits import find_leaks
-
-    leaks = find_leaks(images, before)
     for number, kind in (
         (leaks.num_near_duplicates, "are near-duplicates of test images"),
         (leaks.num_in_groups, "are in the same group as test images"),

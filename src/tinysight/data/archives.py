@@ -25,6 +25,8 @@ from .listing import Content, Tree
 
 TAR_ERRORS = (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError, RecursionError)
 PART_BYTES = 2**20
+# How compressed files begin
+OPENERS: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 # A compressed archive that unpacks to more than so many times its size, and to more than so many bytes, is a bomb: gzip
 # reaches 1,000 times, pictures 30 times (blank ones, uncompressed)
 MAX_RATIO, MAX_BYTES_AT_ANY_RATIO = 200, 2**28
@@ -65,6 +67,11 @@ def _add(tree: Tree, name: str, is_folder: bool) -> str:
     return "/".join(parts)
 
 
+def _add_other(tree: Tree, name: str) -> None:
+    folder, _, last = name.rpartition("/")
+    tree.others[folder].append(last)
+
+
 def _read_zip(path: Path, tree: Tree) -> None:
     members: list[zipfile.ZipInfo] = []
     try:
@@ -78,7 +85,7 @@ def _read_zip(path: Path, tree: Tree) -> None:
                     tree.pictures.append(name)
                     members.append(member)
                 else:
-                    tree.num_others[name.rpartition("/")[0]] += 1
+                    _add_other(tree, name)
     except ARCHIVE_ERRORS as error:
         raise DataError(f"{path}: not a ZIP archive that can be read ({error})") from None
 
@@ -107,24 +114,30 @@ class _Limited:
         return data
 
 
-@contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, unpacked if it is compressed."""
+def packing(path: Path) -> Callable[[Path], Any] | None:
+    """Return what opens a compressed file; None if it is not compressed."""
     with path.open("rb") as file:
         start = file.read(6)
-    openers: dict[bytes, Callable[[Path], Any]] = {
-        b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open,
-    }  # fmt: skip
-    found = [opener for magic, opener in openers.items() if start.startswith(magic)]
-    limit = max(MAX_BYTES_AT_ANY_RATIO, MAX_RATIO * path.stat().st_size) if found else math.inf
-    with found[0](path) if found else path.open("rb") as stream:
-        yield _Limited(stream, path, limit)  # type: ignore[arg-type, misc]
+    return next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to be read from its start to its end, unpacked if it is compressed.
+
+    Raises:
+        DataError: It unpacks to too much; raised where it is read.
+    """
+    opener = packing(path)
+    limit = max(MAX_BYTES_AT_ANY_RATIO, MAX_RATIO * path.stat().st_size) if opener else math.inf
+    with opener(path) if opener else path.open("rb") as stream:
+        yield _Limited(stream, path, limit)  # type: ignore[misc]
 
 
 def is_tar(path: Path) -> bool:
     """Tell whether a file, perhaps compressed, is a TAR archive by its first header."""
     try:
-        with _unpacked(path) as stream:
+        with unpacked(path) as stream:
             tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
     except TAR_ERRORS:
         return False
@@ -138,7 +151,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
         DataError: The archive is damaged, or it is a bomb.
     """
     try:
-        with _unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as archive:
+        with unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as archive:
             while (member := archive.next()) is not None:
                 yield archive, member
                 archive.members.clear()  # type: ignore[attr-defined]
@@ -168,7 +181,7 @@ def _read_tar(path: Path, tree: Tree) -> None:
             tree.pictures.append(name)
             places.append(place)
         else:
-            tree.num_others[name.rpartition("/")[0]] += 1
+            _add_other(tree, name)
 
     def contents(positions: Sequence[int]) -> Iterator[Content]:
         wanted = iter(positions)

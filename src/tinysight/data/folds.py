@@ -14,7 +14,7 @@ from .splits import FOR_FOLDS, TEST, UNUSED, split_together
 
 
 def split_into_folds(
-    images: ImageSet, folds: int, validation: float = 0.1, seed: int = 0, group: str | None = None
+    images: ImageSet, folds: int, validation: float = 0.1, seed: int = 0, group: str = ""
 ) -> list[ImageSet]:
     """Split a set once for each fold, which is then the test set; each image is in one fold.
 

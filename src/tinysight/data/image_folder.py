@@ -53,7 +53,7 @@ def read_folder(folder: str) -> Tree:
                 status = entry.stat()
                 versions.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}")
             else:
-                tree.num_others[below] += 1
+                tree.others[below].append(entry.name)
         digest.update("\n".join(versions).encode(errors="surrogateescape"))
         waiting += reversed(folders)
     tree.contents, tree.version = files_in(folder, tree.pictures), f"{os.path.abspath(folder)} {digest.hexdigest()}"  # noqa: PTH100

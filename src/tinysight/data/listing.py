@@ -1,14 +1,18 @@
 """Lists the labelled pictures of a source, before they are decoded: their folders tell their classes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, PictureError
 from ..escapes import printable
 from .split_folders import ClassFolder, Layout, find_layout
 
+MAX_NAMED = 30  # files that are no pictures, of a class
 # A picture's path, its file's bytes, or why it cannot be read
 Content = str | bytes | PictureError
 
@@ -54,9 +58,9 @@ class Listing:
     problems: list[str] = field(default_factory=list)
 
 
-def chosen_contents(contents: Contents, chosen: Sequence[int]) -> Contents:
+def chosen_contents(contents: Contents, chosen: NDArray[np.int64]) -> Contents:
     """Return a function that yields the content of some of the pictures, which are at `chosen`, in rising order."""
-    return lambda positions: contents([chosen[position] for position in positions])
+    return lambda positions: contents(chosen[np.asarray(positions, np.int64)].tolist())
 
 
 @dataclass
@@ -67,7 +71,7 @@ class Tree:
         name: What messages call it.
         pictures: Names of the files that are pictures, in a fixed order.
         folders: Names of all folders, without itself.
-        num_others: Number of other files by folder.
+        others: Names of the other files, without their folder, by folder.
         notes: A line for each thing that is no file.
         problems: A line for each picture that is known to be unreadable.
         contents: Yields what some of the pictures hold.
@@ -79,7 +83,7 @@ class Tree:
     version: str = ""
     pictures: list[str] = field(default_factory=list)
     folders: dict[str, None] = field(default_factory=dict)  # as an ordered set
-    num_others: Counter[str] = field(default_factory=Counter)
+    others: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -92,13 +96,12 @@ def list_class_folders(tree: Tree) -> Listing:
     """
     counts = Counter(name.rpartition("/")[0] for name in tree.pictures)
     layout = find_layout(counts, tree.name)
-    class_of_folder = _by_folder({one.path: one for one in layout.classes}, set(counts) | set(tree.num_others))
+    class_of_folder = _by_folder({one.path: one for one in layout.classes}, set(counts) | set(tree.others))
     labels = {folder: (printable(one.class_name), one.split) for folder, one in class_of_folder.items() if one}
-    chosen, pictures = [], []
-    for position, name in enumerate(tree.pictures):
-        if found := labels.get(name.rpartition("/")[0]):
-            chosen.append(position)
-            pictures.append(LabelledPicture(name, *found))
+    folders = (name.rpartition("/")[0] for name in tree.pictures)
+    chosen = np.flatnonzero(np.fromiter((folder in labels for folder in folders), bool, len(tree.pictures)))
+    names = (tree.pictures[position] for position in chosen)
+    pictures = [LabelledPicture(name, *labels[name.rpartition("/")[0]]) for name in names]
     if not pictures:
         raise DataError(f"{tree.name}: holds no pictures in class folders (such as {tree.name}/CLASS/PICTURE.png)")
     notes = [*tree.notes, *_notes(tree, counts, layout, class_of_folder)]
@@ -121,18 +124,23 @@ def _notes(
     notes = [f"{_path(tree, folder)}: {reason}" for folder, reason in layout.skipped.items()]
     # Files in no class folder, and files in class folders that are no pictures
     loose: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    others: dict[str, list[str]] = defaultdict(list)
     for folder, found in class_of_folder.items():
         if found:
-            others[found.path] += tree.num_others[folder]
+            others[found.path] += tree.others.get(folder, [])
         elif not _is_below(folder, layout.skipped):
-            loose[folder] += counts[folder] + tree.num_others[folder]
+            loose[folder] += counts[folder] + len(tree.others.get(folder, []))
     notes += [f"{_path(tree, folder)}: {loose[folder]} file(s) in no class folder skipped" for folder in sorted(loose)]
-    notes += [f"{_path(tree, folder)}: {n} file(s) that are no pictures skipped" for folder, n in others.items() if n]
+    notes += [f"{_path(tree, folder)}: {_no_pictures(names)}" for folder, names in sorted(others.items()) if names]
     # Folders beside the classes that hold no pictures
     holding = {folder for below in counts for folder in _with_parents(below)}
     empty = [one for one in tree.folders if one.rpartition("/")[0] in layout.parents and one not in holding]
     return notes + [f"{_path(tree, folder)}: no pictures in it; not a class" for folder in empty]
+
+
+def _no_pictures(names: list[str]) -> str:
+    listed = ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else "")
+    return f"{len(names):,} file(s) that are no pictures skipped: {listed}"
 
 
 def _path(tree: Tree, folder: str) -> str:

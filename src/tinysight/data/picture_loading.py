@@ -73,7 +73,7 @@ def _decode(
         journal.remove()
 
         # Keep the rows that could be read, and store what belongs to them
-        good = np.flatnonzero([row not in decoded.problems for row in range(num_pictures)])
+        good = np.setdiff1d(np.arange(num_pictures), list(decoded.problems))
         problems = [decoded.problems[row] for row in sorted(decoded.problems)]
         if not len(good):
             raise DataError(f"{name}: none of its {num_pictures} pictures can be read; the first: {problems[0]}")
@@ -124,7 +124,8 @@ def _about(
     labels = np.array([index_of_class[one.class_name] for one in kept], np.int64)
     codes = np.array([SPLITS.index(one.split) for one in kept], np.uint8)
     names = [one.name for one in kept]
-    faults = {place: decoded.faults[row] for place, row in enumerate(good.tolist()) if row in decoded.faults}
+    places = np.searchsorted(good, list(decoded.faults)).tolist()  # only pictures that could be read have faults
+    faults = dict(zip(places, decoded.faults.values(), strict=True))
     notes = [] if is_like else leave_out_blank(codes, faults, names)
     groups = group_numbers(one.group for one in kept) if any(one.group for one in kept) else None
-    return Stored(labels, codes, class_names, framing, [(one, None) for one in names], groups, problems, notes)
+    return Stored(labels, codes, class_names, framing, names, groups, problems, notes)

@@ -1,9 +1,10 @@
 """Finds out what a path holds: labelled pictures, or arrays of images."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import DataError
 from . import cache, parquet
@@ -24,6 +25,7 @@ TEXT_SUFFIXES = (".txt", ".lst")  # tables with another suffix
 TAR_SUFFIXES = (".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz")
 MAX_FOLDERS_SEARCHED = 8  # for IDX files: more are folders of classes
 MAX_DEPTH_SEARCHED = 3
+MAX_LISTED = 8  # files in a message
 FORMS_ADVICE = "docs/data.md lists the forms"
 FORMS = (
     "class folders, an archive of them, a table with columns file and label, or of pixels, IDX, NumPy or Parquet files"
@@ -145,7 +147,7 @@ def _in_folder(folder: Path) -> Listing | ArraySource:
     found = (_manifest_beside(tree, files) if tree.pictures else None) or _data_files(folder, files, folders)
     if found or listing:
         return found or listing  # type: ignore[return-value]
-    raise _nothing_known(tree, files, reason) from None
+    raise _nothing_known(tree, reason) from None
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -197,7 +199,7 @@ def _joined(tree: Tree, listings: Sequence[Listing]) -> Listing:
     positions = {name: position for position, name in enumerate(tree.pictures)}
     pictures = [picture for one in listings for picture in one.pictures if picture.name in positions]
     pictures.sort(key=lambda picture: positions[picture.name])
-    chosen = [positions[picture.name] for picture in pictures]
+    chosen = np.array([positions[picture.name] for picture in pictures], np.int64)
     problems = list(dict.fromkeys(line for one in listings for line in one.problems))
     keys = [one.key for one in listings]
     return Listing(pictures, chosen_contents(tree.contents, chosen), keys, tree.name, tree.notes, problems)
@@ -298,12 +300,12 @@ def _pixel_tables(paths: list[Path], name: str) -> ArraySource | None:
     return ArraySource(name, [[cache.file_fingerprint(path) for path in labelled], splits], read)
 
 
-def _nothing_known(tree: Tree, files: list[Path], reason: DataError | None) -> DataError:
+def _nothing_known(tree: Tree, reason: DataError | None) -> DataError:
     """Say what a folder holds instead of labelled images."""
     if tree.pictures and reason and "no pictures in class folders" not in str(reason):
         return reason
-    holds = Counter(path.suffix.lower() or path.name for path in files)
-    listed = ", ".join(f"{count} {suffix}" for suffix, count in holds.most_common(4))
-    beside = f"; it holds {listed} file(s)" if listed else ""
+    others = [name for names in tree.others.values() for name in names]
+    more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
+    beside = f"; it holds {', '.join(others[:MAX_LISTED])}{more}" if others else ""
     expected = f"holds no pictures in class folders (such as {Path(tree.name, 'CLASS', 'PICTURE.png')})"
     return DataError(f"{tree.name}: {expected}, nor another form that is known{beside}; {FORMS_ADVICE}")

@@ -23,7 +23,7 @@ MAX_NAMES = 5  # in a message
 
 
 def split_images(
-    images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0, group: str | None = None
+    images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0, group: str = ""
 ) -> ImageSet:
     """Decide which images are for training, for validation (choosing the best epoch), and for testing.
 
@@ -119,8 +119,7 @@ def _too_few(images: ImageSet, label: int, num_sets: int, needed: int) -> DataEr
     advice = "add some, or group by something smaller" if has_groups else "add some"
     return DataError(
         f"{images.name}: class {images.class_names[label]!r} has {num_sets} different image{'s' * (num_sets != 1)} to "
-        f"divide (images that are {kinds} stay together); expected {needed} or more, so that training, validation and "
-        f"test have one each; {advice}"
+        f"divide (images that are {kinds} stay together); expected {needed} or more, one for each split; {advice}"
     )
 
 

@@ -26,7 +26,7 @@ class Stored:
         split: uint8 ``(num_images,)``, indices into `dataset.SPLITS`.
         class_names: Name of each class.
         framing: The images' framing.
-        sources: Each file that images came from, with its number of rows (None: it is one picture).
+        sources: Name of each picture; or each file that images came from, with its number of rows.
         groups: As in `ImageSet`.
         unreadable: A line for each picture that could not be read.
         notes: A line for each group of images that is left out, or kept in spite of a fault, and on what was changed.
@@ -36,7 +36,7 @@ class Stored:
     split: NDArray[np.uint8]
     class_names: Sequence[str]
     framing: Framing
-    sources: Sequence[tuple[str, int | None]]
+    sources: Sequence[str] | Sequence[tuple[str, int]]
     groups: NDArray[np.int64] | None = None
     unreadable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -67,8 +67,7 @@ def open_stored(folder: Path, name: str) -> ImageSet:
     labels = np.load(folder / "labels.npy")
     images = cache.open_images(folder, (len(labels), *framing.image_shape))
     stored = about["sources"]
-    are_pictures = bool(stored) and stored[0][1] is None
-    sources = [file for file, _ in stored] if are_pictures else RowSources(stored)
+    sources = stored if stored and isinstance(stored[0], str) else RowSources(stored)
     split, hashes = np.load(folder / "split.npy"), np.load(folder / "hashes.npy")
     groups = np.load(folder / GROUPS_FILE) if (folder / GROUPS_FILE).exists() else None
     class_names, notes, unreadable = (tuple(about[entry]) for entry in ("class_names", "notes", "unreadable"))

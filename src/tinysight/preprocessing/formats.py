@@ -12,7 +12,9 @@ from ..files import open_without_waiting
 FORMATS = (*(["AVIF"] if features.check("avif") else []), "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset(
     ".bmp .gif .jpg .jpeg .jpe .jfif .png .apng .pbm .pgm .ppm .pnm .tif .tiff .webp "  # noqa: SIM905
-    ".avif .avifs .heic .heics .heif .heifs .hif".split()
+    ".avif .avifs .heic .heics .heif .heifs .hif "
+    # Pictures of other formats, which are not read, but named
+    ".tga .sgi .j2k .jp2 .jpf .jpx .jxl .ico .icns .pcx .dds .psd .fli .flc .eps .svg .emf .wmf .xcf .exr".split()
 )
 # Pictures that Pillow does not read, but that are named as what they are
 UNREADABLE = {"HEIC": "convert it to JPEG or PNG, for example by exporting it from the program that shows it"}

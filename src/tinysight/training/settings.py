@@ -176,8 +176,8 @@ class TrainingSettings:
     test: float = _setting(
         0.2, "Share of the images kept for testing, where DATA has no test images.", "Data", limits=(0.001, 0.9)
     )
-    group: str | None = _setting(
-        None,
+    group: str = _setting(
+        "",
         "Regular expression that finds each image's group in its file's path below DATA, such as '([^/_]+)_'. "
         "Images of one group, such as one person's, stay in one split.",
         "Data",
@@ -250,8 +250,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_hidden(self.hidden)
-        if self.group is not None:
-            check_pattern("group", self.group)
+        check_pattern("group", self.group)
         for setting in fields(self):
             value, name = getattr(self, setting.name), setting.name.replace("_", " ")
             if value is None:
