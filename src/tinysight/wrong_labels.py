@@ -18,10 +18,12 @@ from .patch_features import patch_features
 
 NUM_FOLDS = 5
 MIN_PER_CLASS = 5  # images of a class; with fewer, no label can be judged by the others of its class
-NUM_LANDMARKS = 2_048  # images that others are compared with
+NUM_LANDMARKS = 2_048  # images that others are compared with, at most
+IMAGES_PER_LANDMARK = 3
 SHARPNESS = 0.8  # of the kernel, where images have a mean distance of 1.4
-RIDGE = 1e-5  # of the mean variance
-TEMPERATURES = (2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)  # by which scores are multiplied
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)  # of the mean variance
+MANY_IMAGES = 20_000  # for which the first ridge is the best
+TEMPERATURES = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)  # by which scores are multiplied
 MAX_LABEL_PROBABILITY, MIN_OTHER_PROBABILITY = 0.05, 0.8  # of a label that looks wrong, and of what it looks like
 ROWS_AT_A_TIME = 4_096
 
@@ -88,7 +90,9 @@ def out_of_fold_probabilities(images: ImageSet, rows: NDArray[np.int64]) -> Floa
     """
     labels, folds = images.labels[rows], _folds(images, rows)
     features = patch_features(images.images, rows)
-    chosen = np.random.default_rng(0).choice(len(rows), min(len(rows), NUM_LANDMARKS), replace=False)
+    chosen = np.random.default_rng(0).choice(
+        len(rows), min(-(-len(rows) // IMAGES_PER_LANDMARK), NUM_LANDMARKS), replace=False
+    )
     kernel = _Kernel(features[np.sort(chosen)])
     # The equations of all images, and those of each fold
     size = len(kernel.landmarks)
@@ -99,17 +103,20 @@ def out_of_fold_probabilities(images: ImageSet, rows: NDArray[np.int64]) -> Floa
         likeness = kernel.likeness(features[some])
         products[fold] += likeness.T @ likeness
         targets[fold] += likeness.T @ _one_hot(labels[some], len(images.class_names))
-    # Each fold is judged by the solution for the others
-    scores = np.zeros((len(rows), len(images.class_names)), np.float32)
+    # Each fold is judged by the solution for the others; the ridge with the lowest log loss counts
     whole, wanted = products.sum(axis=0), targets.sum(axis=0)
-    weights = []
-    for fold in range(NUM_FOLDS):
-        others = whole - products[fold]
-        others[np.diag_indices(size)] += RIDGE * np.trace(others) / size + 1e-6
-        weights.append(np.linalg.solve(others, wanted - targets[fold]))
-    for fold, some in _chunks(places):
-        scores[some] = kernel.likeness(features[some]) @ weights[fold]
-    return _calibrated(scores, labels)
+    found: list[tuple[float, Floats]] = []
+    for ridge in RIDGES if len(rows) < MANY_IMAGES else RIDGES[:1]:
+        weights = []
+        for fold in range(NUM_FOLDS):
+            others = whole - products[fold]
+            others[np.diag_indices(size)] += ridge * np.trace(others) / size + 1e-6
+            weights.append(np.linalg.solve(others, wanted - targets[fold]))
+        scores = np.empty((len(rows), len(images.class_names)), np.float32)
+        for fold, some in _chunks(places):
+            scores[some] = kernel.likeness(features[some]) @ weights[fold]
+        found.append(_calibrated(scores, labels))
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _folds(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -144,13 +151,13 @@ class _Kernel:
         return np.asarray(np.exp(SHARPNESS * (2 * features @ self.landmarks.T - squares)) - self._mean)
 
 
-def _calibrated(scores: Floats, labels: NDArray[np.int64]) -> Floats:
-    """Return probabilities: the softmax of scores times the temperature with the lowest log loss."""
+def _calibrated(scores: Floats, labels: NDArray[np.int64]) -> tuple[float, Floats]:
+    """Return the lowest log loss of the softmax of scores times a temperature, and its probabilities."""
     lowest, best = np.inf, scores
     for temperature in TEMPERATURES:
         powers = np.exp(temperature * (scores - scores.max(axis=1, keepdims=True)))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
-        loss = -np.log(probabilities[np.arange(len(labels)), labels] + 1e-7).mean()
+        loss = float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-7).mean())
         if loss < lowest:
             lowest, best = loss, probabilities
-    return best
+    return lowest, best

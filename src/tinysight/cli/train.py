@@ -136,6 +136,7 @@ def _train_and_save(
     data_options: list[str],
     folds: int | None,
 ) -> int:
+    from ..checks import quick
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
@@ -146,6 +147,8 @@ def _train_and_save(
     with console.waiting("looking for near-duplicates"):
         images = split_images(images, settings.validation, test, settings.seed, settings.group)
     train_output.show_split(images, loaded)
+    for line in quick(loaded):
+        console.print_warning(line)
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
             from ..training import train as _  # noqa: F401
