@@ -108,8 +108,12 @@ class _Limited:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, unpacked if it is compressed."""
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to be read from its start to its end, unpacked if it is compressed.
+
+    Raises:
+        DataError: It unpacks to too much; raised where it is read.
+    """
     with path.open("rb") as file:
         start = file.read(6)
     openers: dict[bytes, Callable[[Path], Any]] = {
@@ -124,7 +128,7 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
 def is_tar(path: Path) -> bool:
     """Tell whether a file, perhaps compressed, is a TAR archive by its first header."""
     try:
-        with _unpacked(path) as stream:
+        with unpacked(path) as stream:
             tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
     except TAR_ERRORS:
         return False
@@ -138,7 +142,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
         DataError: The archive is damaged, or it is a bomb.
     """
     try:
-        with _unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as archive:
+        with unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as archive:
             while (member := archive.next()) is not None:
                 yield archive, member
                 archive.members.clear()  # type: ignore[attr-defined]

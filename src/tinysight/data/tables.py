@@ -1,10 +1,11 @@
 """Reads tables of texts: CSV and TSV, JSON lines, Parquet."""
 
 import csv
-import gzip
 import io
 import json
 import re
+import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from . import parquet
+from .archives import unpacked
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -99,19 +101,20 @@ def open_text(path: Path) -> Iterator[io.TextIOWrapper]:
         DataError: It cannot be read; also while it is.
     """
     try:
-        with path.open("rb") as file:
-            is_gzip = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if is_gzip else path.open("rb") as stream:
-            start = stream.read(2)
-            stream.seek(0)
+        with unpacked(path) as stream, tempfile.TemporaryFile() as file:
+            while part := stream.read():
+                file.write(part)
+            file.seek(0)
+            start = file.read(2)
+            file.seek(0)
             encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-            with io.TextIOWrapper(stream, encoding, "surrogateescape", newline="") as text:
+            with io.TextIOWrapper(file, encoding, "surrogateescape", newline="") as text:
                 yield text
-    except (OSError, EOFError, UnicodeError) as error:
+    except DataError:
+        raise
+    except (OSError, EOFError, UnicodeError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({reason})") from None
-    except gzip.zlib.error as error:  # type: ignore[attr-defined]
-        raise DataError(f"{path}: the gzip data is damaged ({error})") from None
 
 
 def _read_json_lines(file: io.TextIOBase, path: Path) -> Table:
