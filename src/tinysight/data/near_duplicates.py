@@ -240,8 +240,8 @@ class _Patterns(NamedTuple):
     """What images are compared by.
 
     Attributes:
-        terms: float32 ``(num_images, 4, num_channels, num_frequencies)``: the image, of its derivatives by column and row,
-            and of its Laplacian. To first order, a shift adds the derivatives, a blur the Laplacian.
+        terms: float32 ``(num_images, 4, num_channels, num_frequencies)``: the image, its derivatives by column and row,
+            and its Laplacian. To first order, a shift adds the derivatives, a blur the Laplacian.
         means: float32 ``(num_images, num_channels)``: mean grey level of each channel.
     """
 
