@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .classifier import Classifier as Classifier, Prediction as Prediction
     from .comparison import Comparison as Comparison, compare as compare
+    from .cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from .data.dataset import ImageSet as ImageSet
     from .data.loading import load_images as load_images
     from .data.splits import split_images as split_images
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "classifier": ("Classifier", "Prediction"),
     "comparison": ("Comparison", "compare"),
+    "cross_validation": ("CrossValidation", "cross_validate"),
     "data.dataset": ("ImageSet",),
     "data.loading": ("load_images",),
     "data.splits": ("split_images",),

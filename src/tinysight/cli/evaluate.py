@@ -44,7 +44,8 @@ def evaluate(
     """
     from ..classifier import Classifier
     from ..data.loading import load_images
-    from ..evaluation import evaluate as score, unseen_images
+    from ..evaluation import evaluate as score
+    from ..unseen_images import unseen_images
 
     loaded = Classifier.load(classifier)
     with console.progress_bar() as progress:

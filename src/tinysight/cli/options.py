@@ -68,12 +68,12 @@ def setting_option(name: str, panel: str | None = None) -> Any:
     (setting,) = (one for one in fields(TrainingSettings) if one.name == name)
     flag = f"--{name.replace('_', '-')}"
     shown = setting.metadata["unset"] if setting.default is None else True
-    metavar = f"[{'|'.join(setting.metadata['choices'])}]" if setting.metadata["choices"] else None
     is_negatable = setting.default is None and setting.type == bool | None
     names = f"{flag}/--no{flag[1:]}" if is_negatable else flag
     return typer.Option(
-        names, help=setting.metadata["help"], metavar=metavar, show_default=shown, rich_help_panel=panel
-    )
+        names, help=setting.metadata["help"], metavar=setting.metadata["metavar"], show_default=shown,
+        rich_help_panel=panel,
+    )  # fmt: skip
 
 
 def setting_arguments(settings: TrainingSettings) -> list[str]:
@@ -86,7 +86,8 @@ def setting_arguments(settings: TrainingSettings) -> list[str]:
         if isinstance(value, bool):
             arguments.append(flag if value else f"--no{flag[1:]}")
         else:
-            arguments.append(f"{flag} {','.join(map(str, value)) if isinstance(value, tuple) else value}")
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            arguments.append(f"{flag} {shlex.quote(text)}")
     return arguments
 
 

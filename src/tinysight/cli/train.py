@@ -10,14 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from ..errors import OutputError, SettingsError, check_choice
+from ..errors import OutputError, SettingsError, check_choice, check_number
 from ..preprocessing import DEFAULT_IMAGE_SIZE
-from ..training.settings import APIS, TrainingSettings, default_dropout_position
-from . import console
+from ..training.settings import APIS, MAX_FOLDS, TrainingSettings, default_dropout_position
+from . import console, train_output
 from .options import (
     DONE,
     DONE_IN_PART,
@@ -35,11 +35,15 @@ from .options import (
     setting_option,
     with_settings,
 )
-from .stopping import stop_requests
+from .stopping import StopRequest, stop_requests
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..classifier import Classifier
     from ..data.dataset import ImageSet
+    from ..evaluation import Evaluation
     from ..overfitting import Verdict
     from ..training.checkpoint import Checkpoint
     from ..training.train import Training
@@ -52,6 +56,14 @@ def train(
     image_size: ImageSizeOption = None,
     channels: ChannelsOption = None,
     root: RootOption = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="For few images: test each image once, by as many trainings as there are folds; then train on all.",
+            show_default="no cross-validation",
+            rich_help_panel="Data",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +96,10 @@ def train(
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_image_size(image_size)
+    if folds is not None:
+        check_number("number of folds", folds, 2, MAX_FOLDS)
+        if resume:
+            raise SettingsError("--folds does not go with --resume: each fold is trained anew; leave out --resume")
     from ..run_folder import checkpoint_path, reserved_output
 
     folder = out or Path("runs") / run_name(data)
@@ -99,31 +115,40 @@ def train(
         with console.progress_bar() as progress:
             images = load_images(data, framing, size, None, progress, channels, root)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
-        console.show_checkpoint(checkpoint.path, resume)
-        given = data_arguments(channels, root)
-        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint, given)
+        train_output.show_checkpoint(checkpoint.path, resume)
+        given = [*data_arguments(channels, root), *([f"--folds {folds}"] if folds else [])]
+        return _train_and_save(images, chosen, _Output(folder, overwrite, report), checkpoint, given, folds)
+
+
+class _Output(NamedTuple):
+    """The run's folder, whether a run in it may be replaced, and whether a report is written."""
+
+    folder: Path
+    overwrite: bool
+    has_report: bool
 
 
 def _train_and_save(
     images: "ImageSet",
     settings: TrainingSettings,
-    folder: Path,
-    overwrite: bool,
-    has_report: bool,
+    output: "_Output",
     checkpoint: "Checkpoint",
     data_options: list[str],
+    folds: int | None,
 ) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
+    folder, overwrite, has_report = output
     # Split
     console.show_images(images)
-    loaded, images = images, split_images(images, settings.validation, settings.test, settings.seed)
-    console.show_split(images, loaded)
+    loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
+    with console.waiting("looking for near-duplicates"):
+        images = split_images(images, settings.validation, test, settings.seed, settings.group)
+    train_output.show_split(images, loaded)
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
-            from ..training.train import train as train_classifier
-        from ..evaluation import evaluate as score, probabilities_of
+            from ..training import train as _  # noqa: F401
         from ..run_folder import save_run
 
         if has_report:
@@ -131,12 +156,12 @@ def _train_and_save(
 
             import_in_background()
         with stop_requests() as should_stop:
-            # Train
-            training = train_classifier(images, settings, console.EpochLines(), should_stop, checkpoint)
-            # Evaluate on the test images, and save
-            test_images = training.images.subset("test")
-            probabilities = probabilities_of(training.classifier, test_images.images)
-            evaluation = score(training.classifier, test_images, probabilities=probabilities)
+            if folds:
+                training, evaluation = _train_folds(loaded, settings, folds, should_stop)
+                probabilities = None
+            else:
+                training, evaluation, probabilities = _train_once(images, settings, should_stop, checkpoint)
+            # Save
             verdict = _verdict(training)
             in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
             try:
@@ -145,13 +170,12 @@ def _train_and_save(
                 return _save_classifier_alone(training.classifier, folder, error)
             checkpoint.remove()
     # Report
-    console.show_training(training)
-    console.show_accuracy(evaluation)
+    train_output.show_training(training, evaluation)
     console.print_line(in_words)
-    console.show_files(folder, has_report)
-    program, model = _program(), shlex.quote(str(folder / "model.onnx"))
+    train_output.show_files(folder, has_report)
+    program, model, data = _program(), shlex.quote(str(folder / "model.onnx")), shlex.quote(images.name)
     console.show_next(
-        " ".join([f"{program} evaluate {model} {shlex.quote(images.name)}", *_root_alone(data_options)]),
+        *([] if folds else [" ".join([f"{program} evaluate {model} {data}", *_root_alone(data_options)])]),
         f"{program} predict {model} PICTURE",
         *_advice(verdict, images, settings, folder, data_options),
     )
@@ -159,6 +183,29 @@ def _train_and_save(
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
     is_partial = images.unreadable or training.has_diverged or console.out.is_closed
     return should_stop.status or (DONE_IN_PART if is_partial else DONE)
+
+
+def _train_once(
+    images: "ImageSet", settings: TrainingSettings, should_stop: StopRequest, checkpoint: "Checkpoint"
+) -> "tuple[Training, Evaluation, NDArray[np.float32]]":
+    """Train, and evaluate on the test images; return their probabilities too."""
+    from ..evaluation import evaluate, probabilities_of
+    from ..training.train import train
+
+    training = train(images, settings, train_output.EpochLines(), should_stop, checkpoint)
+    test_images = training.images.subset("test")
+    probabilities = probabilities_of(training.classifier, test_images.images)
+    return training, evaluate(training.classifier, test_images, probabilities=probabilities), probabilities
+
+
+def _train_folds(
+    images: "ImageSet", settings: TrainingSettings, folds: int, should_stop: StopRequest
+) -> "tuple[Training, Evaluation]":
+    """Train and evaluate fold by fold, then train on all."""
+    from ..cross_validation import cross_validate
+
+    epoch_lines = train_output.EpochLines("training on all folds")
+    return cross_validate(images, settings, folds, train_output.FoldLines(), epoch_lines, should_stop)
 
 
 def _save_classifier_alone(classifier: "Classifier", folder: Path, error: OutputError) -> int:

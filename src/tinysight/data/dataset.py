@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..preprocessing.framing import Framing
 from .cache import select_rows
+from .stored_pairs import find_near_duplicates
 
 SPLITS = ("train", "validation", "test", "all", "unused")
 Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
@@ -134,6 +135,17 @@ class ImageSet:
         digest.update(np.ascontiguousarray(self.hashes[rows]).data)
         return digest.hexdigest()
 
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``."""
+        return find_near_duplicates(self.images, self.hashes)
+
+    @cached_property
+    def split_hash(self) -> str:
+        """SHA-256 of `data_hash` and the split of each image, in hexadecimal; equal for equal sets in any order."""
+        rows = np.lexsort((self.split, self.labels, hash_numbers(self.hashes)))
+        return sha256(self.data_hash.encode() + self.split[rows].tobytes()).hexdigest()
+
 
 def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the first eight bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint64 ``(num_images,)``.
@@ -141,11 +153,3 @@ def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     Among 6 million images, two different ones have the same number with a chance of 1 in a million.
     """
     return np.ascontiguousarray(hashes[:, :8]).view(">u8").ravel().astype(np.uint64)
-
-
-def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint32 ``(num_images,)``.
-
-    Among 100,000 images, an image has the number of a different one with a chance of 1 in 43,000.
-    """
-    return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)

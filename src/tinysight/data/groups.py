@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError
+from ..errors import SettingsError, check_pattern
 
 NO_GROUP = -1
 
@@ -29,15 +29,6 @@ def group_numbers(names: Iterable[str]) -> NDArray[np.int64]:
     return np.fromiter(map(number, names), np.int64)
 
 
-def check_group_pattern(pattern: str) -> None:
-    """Raise `SettingsError` unless a text is a regular expression."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        example = r"such as '^(\w+?)_', for the part of a name before the first _"
-        raise SettingsError(f"group is {pattern!r}, no regular expression ({error}); expected one {example}") from None
-
-
 def groups_by_pattern(sources: Sequence[str], pattern: str) -> NDArray[np.int64]:
     """Return the number of each image's group: what a regular expression finds in its source.
 
@@ -52,7 +43,7 @@ def groups_by_pattern(sources: Sequence[str], pattern: str) -> NDArray[np.int64]
     Raises:
         SettingsError: It is no regular expression, or finds nothing in any source.
     """
-    check_group_pattern(pattern)
+    check_pattern("group", pattern)
     search, part = re.compile(pattern).search, min(1, re.compile(pattern).groups)
     found = map(search, sources)
     numbers = group_numbers((match[part] or "") if match else "" for match in found)

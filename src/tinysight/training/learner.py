@@ -69,7 +69,7 @@ class Learner:
     def train_epoch(self, data: "TrainingData") -> None:
         """Train for one epoch."""
         for chunk, order in data.chunks.epoch(data.rng):
-            self._train_on(chunk, order, int(data.rng.integers(2**31)))
+            self._train_on(chunk, order, int(data.rng.integers(2**31)), data.class_weights)
         if self._fold:
             self._fold(data.images, data.sample_rows[:: -(-len(data.sample_rows) // MAX_FOLDING_IMAGES)])
 
@@ -83,6 +83,7 @@ class TrainingData:
         sample_rows: Rising row numbers of training images chosen at random, as many as there are validation images.
         outliers: Out-of-distribution images as the settings ask for, uint8 ``(num_outliers, *image_shape)``, or None.
         chunks: The training images; `rng` draws their order.
+        class_weights: Factor of each class's losses, float32 ``(num_classes,)``, see `balanced_weights`.
         num_steps: Number of steps in the whole training.
     """
 
@@ -91,6 +92,7 @@ class TrainingData:
         training_rows = images.indices("train")
         in_order = images.in_content_order(training_rows)
         self.images, self.rng = images, np.random.default_rng(settings.seed)
+        self.class_weights = balanced_weights(images.labels[training_rows], len(images.class_names))
         self.sample_rows = np.sort(self.rng.permutation(in_order)[: len(images.indices("validation"))])
         self.outliers = None
         if settings.outliers:
@@ -99,6 +101,23 @@ class TrainingData:
             self.outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
         self.chunks = ShuffledChunks(images, training_rows, settings.batch_size)
         self.num_steps = settings.epochs * self.chunks.num_chunks * self.chunks.steps
+
+
+def balanced_weights(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:
+    """Return factors with which each class's images weigh as much together: number of images / (classes x its images).
+
+    Their mean over the images is 1. It is the rule of scikit-learn's ``class_weight="balanced"``.
+
+    Args:
+        labels: int ``(num_images,)``.
+        num_classes: Number of classes.
+
+    Returns:
+        float32 ``(num_classes,)``; 0 for a class without images.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    present = np.count_nonzero(counts)
+    return np.where(counts > 0, len(labels) / (present * np.maximum(counts, 1)), 0).astype(np.float32)
 
 
 def _copy(model: keras.Model) -> keras.Model:

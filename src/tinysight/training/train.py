@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..data.dataset import ImageSet, leading_bytes
+from ..data.dataset import ImageSet, hash_numbers
 from ..data.loading import load_images
 from ..data.splits import split_images
 from ..errors import TinysightError
@@ -30,7 +30,7 @@ from .learner import Learner, TrainingData  # isort: skip
 from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
-MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
+MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 2 MB
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def train(
     on_epoch: Callable[[EpochResult], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
+    hold_out_test: bool = True,
 ) -> Training:
     """Train a classifier; the same seed on the same machine gives the same weights, bit for bit.
 
@@ -78,6 +79,7 @@ def train(
         on_epoch: Called after each epoch.
         should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
         checkpoint: Where its state is kept after an epoch, so that a later call with the same arguments goes on there.
+        hold_out_test: Whether images are kept for testing, where the set has no test images.
 
     Returns:
         The classifier, the Keras model, and how they were trained.
@@ -89,8 +91,9 @@ def train(
     """
     # Data and settings
     settings = settings or TrainingSettings()
+    test = settings.test if hold_out_test else 0
     loaded = images if isinstance(images, ImageSet) else load_images(images)
-    images = split_images(loaded, settings.validation, settings.test, settings.seed)
+    images = split_images(loaded, settings.validation, test, settings.seed, settings.group)
     resolved = settings.resolved(len(images.indices("train")), images.framing.method)
     # Network
     keras.utils.set_random_seed(resolved.seed)
@@ -137,7 +140,7 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         images.class_names, images.framing, DataSource(images.name, images.data_hash), asdict(settings), **entries
     )
     if len(trained_on) <= MAX_STORED_HASHES:
-        metadata = replace(metadata, training_hashes=leading_bytes(images.hashes[trained_on]))
+        metadata = replace(metadata, training_hashes=hash_numbers(images.hashes[trained_on]))
     dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
     return Classifier(build_model(dense_layers, metadata))
 
