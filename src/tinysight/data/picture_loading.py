@@ -47,7 +47,7 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
     images = replace(cached, skipped=skipped, unreadable=unreadable)
     if images.framing.method == "whole":
         return images
-    whole = Wanted("whole", images.framing.image_shape[:2], 1)
+    whole = Wanted("whole", (images.framing.height, images.framing.width), 1)
     return replace(images, load_whole=lambda: load_pictures(listing, name, whole, listed_name, progress))
 
 
