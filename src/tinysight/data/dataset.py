@@ -78,8 +78,8 @@ class ImageSet:
         unreadable: A line for each picture that could not be read.
         groups: int64 ``(num_images,)``, the number of each image's group, by `groups.group_numbers`; −1 for an image
             in no group. Images of one group, such as one person's, stay in one split. None: there are no groups.
-        load_whole: Loads the same pictures framed as ``whole``, where they are framed otherwise. Copies are found better
-            in them: framing changes a resized character more than resizing does. None: there are none.
+        load_whole: Loads the same pictures framed as ``whole``, where they are framed otherwise: there copies are found
+            better, since framing changes a resized character more than resizing does. None: there are none.
     """
 
     name: str
