@@ -42,7 +42,7 @@ def test_findings_are_printed_written_and_can_be_corrected(tinysight, digit_fold
     assert "data:image/png;base64," in text
     assert "labels look wrong" in text
     assert 'src="http' not in text
-    rows = {row["file"]: row for row in csv.DictReader(table.open())}
+    rows = {row["file"]: row for row in csv.DictReader(table.read_text().splitlines())}
     corrected = {name for name, row in rows.items() if row["label_before"]}
     assert len(corrected & set(wrong)) >= 8
     assert all(rows[name]["label"] == wrong[name] for name in corrected & set(wrong))

@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
@@ -78,6 +78,8 @@ class ImageSet:
         unreadable: A line for each picture that could not be read.
         groups: int64 ``(num_images,)``, the number of each image's group, by `groups.group_numbers`; −1 for an image
             in no group. Images of one group, such as one person's, stay in one split. None: there are no groups.
+        load_whole: Loads the same pictures framed as ``whole``, where they are framed otherwise: there copies are found
+            better, since framing changes a resized character more than resizing does. None: there are none.
     """
 
     name: str
@@ -91,6 +93,7 @@ class ImageSet:
     skipped: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
+    load_whole: "Callable[[], ImageSet] | None" = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -138,7 +141,9 @@ class ImageSet:
     @cached_property
     def near_duplicates(self) -> NDArray[np.int64]:
         """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``."""
-        return find_near_duplicates(self.images, self.hashes)
+        whole = self.load_whole() if self.load_whole else self
+        images = whole if len(whole) == len(self) else self  # files may have changed meanwhile
+        return find_near_duplicates(images.images, images.hashes)
 
     @cached_property
     def split_hash(self) -> str:

@@ -44,7 +44,11 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
     if (cached := open_cached(key, name)) is None:
         cached = _decode(listing, key, name, wanted, listed_name, progress)
     skipped, unreadable = (*listing.notes, *cached.skipped), (*listing.problems, *cached.unreadable)
-    return replace(cached, skipped=skipped, unreadable=unreadable)
+    images = replace(cached, skipped=skipped, unreadable=unreadable)
+    if images.framing.method == "whole":
+        return images
+    whole = Wanted("whole", (images.framing.height, images.framing.width), 1)
+    return replace(images, load_whole=lambda: load_pictures(listing, name, whole, listed_name, progress))
 
 
 def _decode(
