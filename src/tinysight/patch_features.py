@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .data.cache import release_pages
 from .data.small_images import small_images
 
-NUM_FILTERS = 24
+NUM_FILTERS = 32
 PATCH_SIDE, STRIDE = 7, 2  # pixels
 LARGE_SIDE = 16  # pixels; smaller images have smaller patches, at each pixel
 GRID = 4  # regions in each direction, over which responses are summed
@@ -88,13 +88,17 @@ def _pooled(images: NDArray[np.uint8], rows: NDArray[np.int64], bank: _Filters) 
     for start in range(0, len(rows), IMAGES_AT_A_TIME):
         windows = _windows(images[rows[start : start + IMAGES_AT_A_TIME]], bank.side, bank.stride)
         responses = np.ascontiguousarray(windows).reshape(-1, len(bank.weights)) @ bank.weights + bank.bias
-        responses = responses.reshape(*windows.shape[:3], -1)
-        both = np.concatenate([np.maximum(responses, 0), np.maximum(-responses, 0)], axis=3)
-        for axis in (1, 2):
-            starts = np.unique(np.linspace(0, both.shape[axis], GRID + 1).round().astype(int)[:-1])
-            both = np.add.reduceat(both, starts, axis=axis)
-        pooled.append(np.sqrt(both).reshape(len(both), -1))
+        responses = responses.reshape(len(windows), windows.shape[1] * windows.shape[2], -1)
+        both = np.concatenate([np.maximum(responses, 0), np.maximum(-responses, 0)], axis=2)
+        sums = np.kron(_regions(windows.shape[1]), _regions(windows.shape[2])) @ both
+        pooled.append(np.sqrt(sums).reshape(len(sums), -1))
     return np.concatenate(pooled)
+
+
+def _regions(count: int) -> Floats:
+    """Return the matrix that sums `count` values over each of up to `GRID` regions, float32 ``(num_regions, count)``."""
+    region = np.arange(count) * min(GRID, count) // count
+    return (region == np.arange(min(GRID, count))[:, None]).astype(np.float32)
 
 
 class _Components(NamedTuple):
