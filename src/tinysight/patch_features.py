@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .data.cache import release_pages
 from .data.small_images import small_images
 
-NUM_FILTERS = 32
+NUM_FILTERS = 24
 PATCH_SIDE, STRIDE = 7, 2  # pixels
 LARGE_SIDE = 16  # pixels; smaller images have smaller patches, at each pixel
 GRID = 4  # regions in each direction, over which responses are summed
@@ -96,9 +96,10 @@ def _pooled(images: NDArray[np.uint8], rows: NDArray[np.int64], bank: _Filters) 
 
 
 def _regions(count: int) -> Floats:
-    """Return the matrix that sums `count` values over each of up to `GRID` regions, float32 ``(num_regions, count)``."""
-    region = np.arange(count) * min(GRID, count) // count
-    return (region == np.arange(min(GRID, count))[:, None]).astype(np.float32)
+    """Return what sums `count` values over each of up to `GRID` regions, float32 ``(num_regions, count)``."""
+    num_regions = min(GRID, count)
+    starts = np.linspace(0, count, num_regions + 1).round()[1:-1]
+    return np.asarray(np.searchsorted(starts, np.arange(count), "right") == np.arange(num_regions)[:, None], np.float32)
 
 
 class _Components(NamedTuple):
