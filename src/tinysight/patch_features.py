@@ -88,13 +88,18 @@ def _pooled(images: NDArray[np.uint8], rows: NDArray[np.int64], bank: _Filters) 
     for start in range(0, len(rows), IMAGES_AT_A_TIME):
         windows = _windows(images[rows[start : start + IMAGES_AT_A_TIME]], bank.side, bank.stride)
         responses = np.ascontiguousarray(windows).reshape(-1, len(bank.weights)) @ bank.weights + bank.bias
-        responses = responses.reshape(*windows.shape[:3], -1)
-        both = np.concatenate([np.maximum(responses, 0), np.maximum(-responses, 0)], axis=3)
-        for axis in (1, 2):
-            starts = np.unique(np.linspace(0, both.shape[axis], GRID + 1).round().astype(int)[:-1])
-            both = np.add.reduceat(both, starts, axis=axis)
-        pooled.append(np.sqrt(both).reshape(len(both), -1))
+        responses = responses.reshape(len(windows), windows.shape[1] * windows.shape[2], -1)
+        both = np.concatenate([np.maximum(responses, 0), np.maximum(-responses, 0)], axis=2)
+        sums = np.kron(_regions(windows.shape[1]), _regions(windows.shape[2])) @ both
+        pooled.append(np.sqrt(sums).reshape(len(sums), -1))
     return np.concatenate(pooled)
+
+
+def _regions(count: int) -> Floats:
+    """Return what sums `count` values over each of up to `GRID` regions, float32 ``(num_regions, count)``."""
+    num_regions = min(GRID, count)
+    starts = np.linspace(0, count, num_regions + 1).round()[1:-1]
+    return np.asarray(np.searchsorted(starts, np.arange(count), "right") == np.arange(num_regions)[:, None], np.float32)
 
 
 class _Components(NamedTuple):

@@ -18,7 +18,7 @@ from .patch_features import patch_features
 
 NUM_FOLDS = 5
 MIN_PER_CLASS = 5  # images of a class; with fewer, no label can be judged by the others of its class
-NUM_LANDMARKS = 1_536  # images that others are compared with, at most
+NUM_LANDMARKS = 2_048  # images that others are compared with, at most
 IMAGES_PER_LANDMARK = 3
 SHARPNESS = 0.8  # of the kernel, where images have a mean distance of 1.4
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)  # of the mean variance
