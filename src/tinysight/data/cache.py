@@ -12,8 +12,9 @@ import mmap
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
@@ -41,6 +42,7 @@ from .cached_folders import (
 LAYOUT = 6  # counted up when the stored files change, so that no old folder is misread
 IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
 BYTES_PER_ROW_BESIDE = 128  # what the other files hold of an image: label 8, split 1, hash 32, the rest for its name
+SECONDS_TO_WAIT = 1.0  # for a killed run's processes to end
 MAX_BYTES_IN_MEMORY = 2**26  # 64 MiB, all of MNIST: larger arrays are handled in chunks, through files
 
 
@@ -142,14 +144,27 @@ def _new_folder(final: Path, num_bytes: int) -> Iterator[Path]:
     with ExitStack() as locks:
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            part.mkdir(mode=0o700, exist_ok=True)
-            if not (is_private(part) and locks.enter_context(locked(part))):
+            if not _take_over(part, locks):
                 part = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
                 locks.enter_context(locked(part))
             folder = _with_full_size(part, num_bytes)
         except OSError:
             folder = _temporary_folder(final, num_bytes)
         yield folder
+
+
+def _take_over(part: Path, locks: ExitStack) -> bool:
+    """Make or lock a folder that a run may have left; the processes of a killed one keep it locked for a moment."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while True:
+        part.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError), ExitStack() as attempt:  # another process may have just renamed it
+            if is_private(part) and attempt.enter_context(locked(part)):
+                locks.callback(attempt.pop_all().close)
+                return True
+        if os.name != "posix" or time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
 
 
 def _temporary_folder(final: Path, num_bytes: int) -> Path:
