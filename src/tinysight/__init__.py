@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checks import Check as Check, check_images as check_images
+    from .checks.run import Check as Check, check_images as check_images
     from .classifier import Classifier as Classifier, Prediction as Prediction
     from .comparison import Comparison as Comparison, compare as compare
     from .cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
@@ -43,7 +43,7 @@ __version__ = "0.1.0"
 
 # The same names by module; the imports above are for type checkers.
 _MODULES = {
-    "checks": ("Check", "check_images"),
+    "checks.run": ("Check", "check_images"),
     "classifier": ("Classifier", "Prediction"),
     "comparison": ("Comparison", "compare"),
     "cross_validation": ("CrossValidation", "cross_validate"),

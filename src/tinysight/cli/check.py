@@ -25,7 +25,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..checks import Check
+    from ..checks.run import Check
 
 NUM_ITEMS = 5  # of a finding that are printed; --json has all
 MAX_CLASSES_LISTED = 30
@@ -61,10 +61,10 @@ def check(
     """
     size = parse_image_size(image_size)
     if report:
-        from ..check_report import check_installed
+        from ..checks.report import check_installed
 
         check_installed()
-    from ..checks import check_images
+    from ..checks.run import check_images
 
     with console.progress_bar() as progress:
         result = check_images(data, framing, size, channels, root, progress)
@@ -73,13 +73,13 @@ def check(
     else:
         _print(result)
     if corrected:
-        from ..corrected_labels import write_corrected
+        from ..checks.corrected_labels import write_corrected
 
         write_corrected(result, corrected)
         given = shlex.quote(root or data)
         print_wrote(corrected, f"look through it, then: tinysight train {shlex.quote(str(corrected))} --root {given}")
     if report:
-        from ..check_report import write_check_report
+        from ..checks.report import write_check_report
 
         write_check_report(result, report)
         print_wrote(report, "the pictures of what was found")

@@ -136,7 +136,7 @@ def _train_and_save(
     data_options: list[str],
     folds: int | None,
 ) -> int:
-    from ..checks import quick
+    from ..checks.run import quick
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 

@@ -4,10 +4,10 @@ import csv
 import io
 from pathlib import Path
 
-from .checks import Check
-from .data.dataset import SPLITS
-from .data.groups import NO_GROUP
-from .files import write_whole
+from ..data.dataset import SPLITS
+from ..data.groups import NO_GROUP
+from ..files import write_whole
+from .run import Check
 
 
 def write_corrected(check: Check, path: Path) -> None:

@@ -4,11 +4,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from .checks import Check
-from .errors import MissingExtraError
-from .files import write_whole
+from ..errors import MissingExtraError
+from ..files import write_whole
+from ..gallery import SIDE_OF_PIXELS, picture_address
 from .findings import Finding
-from .gallery import SIDE_OF_PIXELS, picture_address
+from .run import Check
 
 MAX_SHOWN = 60  # items of a finding; --json has all
 PROBABILITY_DIGITS = 1

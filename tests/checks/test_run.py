@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageFilter
 
-from tinysight.checks import check_images, quick
+from tinysight.checks.run import check_images, quick
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.file_facts import FileFacts
+from ..data.file_facts import FileFacts
 from .findings import Finding, plural
 
 # The formats that a suffix may stand for

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.dataset import ImageSet
-from .data.kept_together import kept_together
+from ..data.dataset import ImageSet
+from ..data.kept_together import kept_together
 from .patch_features import patch_features
 
 NUM_FOLDS = 5

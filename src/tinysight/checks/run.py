@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .data.dataset import SPLITS, ImageSet, Progress
-from .data.file_facts import hidden_in, listing_of, read_facts
-from .data.listing import Listing
-from .data.loading import load_images
-from .data.splits import split_images
-from .errors import DataError
+from ..data.dataset import SPLITS, ImageSet, Progress
+from ..data.file_facts import hidden_in, listing_of, read_facts
+from ..data.listing import Listing
+from ..data.loading import load_images
+from ..data.splits import split_images
+from ..errors import DataError
 from .file_findings import file_findings, hidden_finding, unused_findings
 from .findings import Finding, plural
 from .image_findings import (

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinysight.checks.wrong_labels import find_wrong_labels, out_of_fold_probabilities
 from tinysight.data.loading import load_images
-from tinysight.wrong_labels import find_wrong_labels, out_of_fold_probabilities
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.cache import release_pages, row_slices
-from .data.dataset import SPLITS, ImageSet, hash_numbers
-from .data.kept_together import connected_components
+from ..data.cache import release_pages, row_slices
+from ..data.dataset import SPLITS, ImageSet, hash_numbers
+from ..data.kept_together import connected_components
 from .findings import Finding, listed, plural
 
 BLANK_RANGE = 8  # grey levels from the darkest to the lightest pixel

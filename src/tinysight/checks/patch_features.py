@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.cache import release_pages
-from .data.small_images import small_images
+from ..data.cache import release_pages
+from ..data.small_images import small_images
 
 NUM_FILTERS = 24
 PATCH_SIDE, STRIDE = 7, 2  # pixels
