@@ -16,7 +16,7 @@ from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError, PictureError, SettingsError
 from tinysight.picture_sources import PassedOver, count_sources, find_sources, read_member
 from tinysight.prediction import PICTURES_AT_A_TIME, predict_files, predict_sources
-from tinysight.preprocessing import framing
+from tinysight.preprocessing import framing, reading
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_archives_are_read_a_few_pictures_at_a_time(classifier, pictures, monkey
     with zipfile.ZipFile(pictures / "some.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(32):
             archive.writestr(f"{number}.png", (pictures / "0.png").read_bytes() + bytes(2**20))
-    monkeypatch.setattr(prediction, "BYTES_AT_A_TIME", 2**20)
+    monkeypatch.setattr(reading, "BYTES_AT_A_TIME", 2**20)
     tracemalloc.start()
     predictions, failures = predictions_of(classifier, [pictures / "some.zip"], 1)
     assert tracemalloc.get_traced_memory()[1] < 2**23
@@ -134,7 +134,7 @@ def test_files_are_read_ahead_up_to_so_many_bytes(classifier, pictures, monkeypa
     assert len(predictions_of(classifier, [pictures])[0]) == 5
     assert read == ["read_file"] * 5 + ["read_picture"] * 5
     read.clear()
-    monkeypatch.setattr(prediction, "BYTES_AT_A_TIME", 1)
+    monkeypatch.setattr(reading, "BYTES_AT_A_TIME", 1)
     assert len(predictions_of(classifier, [pictures])[0]) == 5
     assert read == ["read_file", "read_picture"] * 5
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -23,16 +23,21 @@ from ..preprocessing.blas_threads import one_blas_thread
 from ..preprocessing.decode import read_picture, without_warnings
 from ..preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
 from ..preprocessing.inputs import read_file
+from ..preprocessing.reading import (
+    BYTES_AT_A_TIME,
+    PICTURE_SECONDS,
+    PICTURES_AT_A_TIME,
+    ended_reason,
+    failure_reason,
+    read_ahead,
+)
 from ..preprocessing.turns import LARGE_PICTURES
 from ..process_pool import limit_time, map_in_processes
 from .cache import release_pages
 from .journal import Journal
 from .listing import Content, Contents
 
-PICTURES_AT_A_TIME = 128  # handed to a process
-BYTES_AT_A_TIME = 2**24  # of pictures' files in memory, or a single larger one
 MIN_FOR_PROCESSES = 64  # pictures; fewer are read sooner than processes start
-PICTURE_SECONDS = 30  # of computing that a picture may take in a process; the largest take about three
 SECONDS_BETWEEN_ENTRIES = 2.0  # of the journal: flushing the array takes time
 
 
@@ -95,7 +100,7 @@ class Decoder:
         coloured: dict[int, Framed] = {}
 
         def pictures() -> Iterator[Image.Image]:
-            for row, content in enumerate(_read_ahead(task.contents), task.first_row):
+            for row, content in read_ahead(enumerate(map(_content, task.contents), task.first_row)):
                 try:
                     picture = _picture(content, self.name_of(row))
                 except PictureError as error:
@@ -124,11 +129,8 @@ class Decoder:
         for row, content in enumerate(task.contents, task.first_row):
             try:
                 decoded.add(self._together(Task(row, [content])))
-            except MemoryError:
-                decoded.problems[row] = f"{self.name_of(row)}: there is not enough memory for it; make it smaller"
             except Exception as error:
-                message = f"{self.name_of(row)}: unexpected {type(error).__name__}; please report it"
-                decoded.problems[row] = message
+                decoded.problems[row] = f"{self.name_of(row)}: {failure_reason(error)}"
         return decoded
 
 
@@ -230,8 +232,7 @@ def _one_by_one(prepare: Callable[[], Callable[[Task], Decoded]], decoder: Decod
     """Decode each picture of a task whose process was ended, so that only the one at fault fails."""
 
     def ended(single: Task) -> Decoded:
-        reason = f"reading it crashed, or took longer than {PICTURE_SECONDS} seconds of computing; save it anew"
-        return Decoded({single.first_row: f"{decoder.name_of(single.first_row)}: {reason}"})
+        return Decoded({single.first_row: f"{decoder.name_of(single.first_row)}: {ended_reason(PICTURE_SECONDS)}"})
 
     decoded = Decoded()
     singles = (Task(row, [content]) for row, content in enumerate(task.contents, task.first_row))
@@ -263,21 +264,9 @@ def _picture(content: Content, name: str) -> Image.Image:
     return read_picture(content, name)
 
 
-def _read_ahead(contents: Sequence[Content]) -> Iterator[Content]:
-    """Read files, small ones many at a time: this keeps each step's code in the processor's cache."""
-    some: list[Content] = []
-    num_bytes = 0
-    for content in contents:
-        some.append(_file_content(content) if isinstance(content, str) else content)
-        num_bytes += len(some[-1]) if isinstance(some[-1], bytes) else 0
-        if num_bytes >= BYTES_AT_A_TIME:
-            yield from some
-            some, num_bytes = [], 0
-    yield from some
-
-
-def _file_content(path: str) -> bytes | PictureError:
+def _content(content: Content) -> bytes | PictureError:
+    """Return a picture's content, read if it is still a path."""
     try:
-        return read_file(path)
+        return read_file(content) if isinstance(content, str) else content
     except PictureError as error:
         return error
