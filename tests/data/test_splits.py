@@ -114,6 +114,13 @@ def test_near_duplicates_stay_in_one_split_also_by_way_of_others():
     assert 0.15 < np.mean(split == TEST) < 0.25
 
 
+def test_where_near_duplicates_join_a_whole_class_they_are_divided_and_counted():
+    images = made_up(np.arange(200) % 2, pairs=[(row, row + 2) for row in range(0, 198, 2)])
+    divided = split_images(images)
+    assert min(np.bincount(divided.labels[divided.split == TEST], minlength=2)) > 5
+    assert find_leaks(divided, images).num_near_duplicates > 5
+
+
 def test_copies_that_were_changed_a_little_stay_with_their_originals():
     digits = load_images("digits")
     rows = np.arange(0, 600, 3)

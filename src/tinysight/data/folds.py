@@ -9,8 +9,7 @@ from ..errors import DataError
 from .dataset import ImageSet
 from .groups import groups_by_pattern
 from .hashed_choice import random_shares
-from .kept_together import kept_together
-from .splits import FOR_FOLDS, TEST, UNUSED, split_together
+from .splits import FOR_FOLDS, TEST, UNUSED, TooFewImagesError, split_together, without_near_duplicates_if_too_few
 
 
 def split_into_folds(
@@ -43,11 +42,18 @@ def split_into_folds(
     near_duplicates = images.near_duplicates
     if group:
         images = replace(images, groups=groups_by_pattern(images.sources, group))
-    together = kept_together(images, near_duplicates)
+    return without_near_duplicates_if_too_few(
+        images, near_duplicates, lambda together: _each_fold(images, together, folds, validation, seed)
+    )
+
+
+def _each_fold(
+    images: ImageSet, together: NDArray[np.uint64], folds: int, validation: float, seed: int
+) -> list[ImageSet]:
     fold_of = assign_folds(images, together, folds, seed)
     by_fold = [np.where(fold_of == fold, TEST, images.split).astype(np.uint8) for fold in range(folds)]
     if empty := [fold for fold, split in enumerate(by_fold) if not (split == TEST).any()]:
-        raise DataError(
+        raise TooFewImagesError(
             f"{images.name}: has too few different images for {folds} folds; expected {folds - len(empty)} at most"
         )
     return [split_together(replace(images, split=split), together, validation, 0, seed) for split in by_fold]

@@ -5,8 +5,9 @@ hash of it and the seed. So the same images give the same split in whatever orde
 ones.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,11 @@ from .kept_together import kept_together
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
 FOR_VALIDATION, FOR_TEST, FOR_FOLDS = range(3)  # purposes of `random_shares`
 MAX_NAMES = 5  # in a message
+Divided = TypeVar("Divided")
+
+
+class TooFewImagesError(DataError):
+    """A class has too few sets of images that stay together."""
 
 
 def split_images(
@@ -48,8 +54,35 @@ def split_images(
     near_duplicates = images.near_duplicates if missing_splits(images, test) else None
     if group:
         images = replace(images, groups=groups_by_pattern(images.sources, group))
-    together = hash_numbers(images.hashes) if near_duplicates is None else kept_together(images, near_duplicates)
-    return split_together(images, together, validation, test, seed)
+    if near_duplicates is None:
+        return split_together(images, hash_numbers(images.hashes), validation, test, seed)
+    return without_near_duplicates_if_too_few(
+        images, near_duplicates, lambda together: split_together(images, together, validation, test, seed)
+    )
+
+
+def without_near_duplicates_if_too_few(
+    images: ImageSet, near_duplicates: NDArray[np.int64], divide: Callable[[NDArray[np.uint64]], Divided]
+) -> Divided:
+    """Divide images with near-duplicates kept together; if that is impossible, without.
+
+    Very simple pictures may all be near-duplicates of one another, by way of others. `find_leaks` then counts those
+    that training has seen.
+
+    Args:
+        images: The set.
+        near_duplicates: Its pairs of near-duplicates.
+        divide: Called with what `kept_together` returned.
+
+    Raises:
+        DataError: There are too few images without near-duplicates, too.
+    """
+    try:
+        return divide(kept_together(images, near_duplicates))
+    except TooFewImagesError:
+        if not len(near_duplicates):
+            raise
+        return divide(kept_together(images, near_duplicates[:0]))
 
 
 def split_together(
@@ -109,15 +142,15 @@ def _hold_out(
     try:
         chosen = choose_sets(images.labels[rows], sets, draws[rows[first]], share, leave)
     except TooFewSetsError as error:
-        raise _too_few(images, error.label, error.num_sets, leave + 1) from None
+        raise TooFewImagesError(_too_few(images, error.label, error.num_sets, leave + 1)) from None
     split[rows[chosen[sets]]] = target
 
 
-def _too_few(images: ImageSet, label: int, num_sets: int, needed: int) -> DataError:
+def _too_few(images: ImageSet, label: int, num_sets: int, needed: int) -> str:
     has_groups = images.groups is not None and (images.groups != NO_GROUP).any()
     kinds = "equal, nearly equal or of one group" if has_groups else "equal or nearly equal"
     advice = "add some, or group by something smaller" if has_groups else "add some"
-    return DataError(
+    return (
         f"{images.name}: class {images.class_names[label]!r} has {num_sets} different image{'s' * (num_sets != 1)} to "
         f"divide (images that are {kinds} stay together); expected {needed} or more, one for each split; {advice}"
     )
@@ -178,7 +211,7 @@ class Leaks(NamedTuple):
 
 
 def find_leaks(images: ImageSet, loaded: ImageSet) -> Leaks:
-    """Count what a source's own test images share with others; in a split made here they share nothing.
+    """Count what test images share with others: a source's own test images, or where a class had too few others.
 
     Args:
         images: The set as `split_images` returned it.
