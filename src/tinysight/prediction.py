@@ -23,7 +23,7 @@ from .preprocessing.framing import Framed, frame_pictures
 from .preprocessing.inputs import read_file
 from .preprocessing.reading import PICTURE_SECONDS, PICTURES_AT_A_TIME, ended_reason, failure_reason, read_ahead
 from .preprocessing.turns import LARGE_PICTURES
-from .process_pool import limit_time, map_in_processes
+from .process_pool import limit_time, map_in_processes, num_cores
 
 QUICK_BYTES = 2**22  # of files that are certain to take seconds only, whatever is in them
 PICTURES_A_TIMER = 8  # pictures that share this time: setting it takes a hundredth of reading a small picture
@@ -113,7 +113,7 @@ def predict_sources(
         The result for the next batch.
     """
     if num_processes is None:
-        num_processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        num_processes = num_cores()
     batches = _batches(find_sources(names))
     first = list(islice(batches, num_processes))
     if len(first) == 1 and (start_method or not _is_large(first[0])):

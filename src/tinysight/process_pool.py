@@ -1,9 +1,10 @@
-"""Runs tasks in several processes, and yields the results in order.
+"""Runs tasks in several processes, and yields the results in order; counts the cores.
 
 It replaces `concurrent.futures.ProcessPoolExecutor`, whose child processes stay alive when the parent is killed with
 SIGKILL (measured: both of two). These children end. It is also faster: 84 instead of 163 ms for 2,000 trivial tasks.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +18,11 @@ from .errors import TinysightError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 AHEAD = 4  # tasks for each process that may be started before the oldest is done, so that a slow one delays no other
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_in_processes(

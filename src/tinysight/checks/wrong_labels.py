@@ -6,26 +6,29 @@ of the features: A. Coates, H. Lee, A. Ng, "An analysis of single-layer networks
 AISTATS 2011; of the rule: C. Northcutt, L. Jiang, I. Chuang, "Confident learning", JAIR 70 (2021).
 """
 
-from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import ImageSet
 from ..data.kept_together import kept_together
+from ..preprocessing.blas_threads import one_blas_thread
+from ..process_pool import num_cores
 from .patch_features import patch_features
 
 NUM_FOLDS = 5
 MIN_PER_CLASS = 5  # images of a class; with fewer, no label can be judged by the others of its class
-NUM_LANDMARKS = 2_048  # images that others are compared with, at most
+NUM_LANDMARKS, NUM_LANDMARKS_OF_MANY = 2_048, 1_024  # images that others are compared with, at most
 IMAGES_PER_LANDMARK = 3
 SHARPNESS = 0.8  # of the kernel, where images have a mean distance of 1.4
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)  # of the mean variance
-MANY_IMAGES = 20_000  # for which the first ridge is the best
+MANY_IMAGES = 20_000  # for which the first ridge is the best, and fewer landmarks do
 TEMPERATURES = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0)  # by which scores are multiplied
 MAX_LABEL_PROBABILITY, MIN_OTHER_PROBABILITY = 0.05, 0.8  # of a label that looks wrong, and of what it looks like
-ROWS_AT_A_TIME = 4_096
+ROWS_AT_A_TIME = 2_048  # of each thread
 
 Floats = NDArray[np.float32]
 
@@ -90,33 +93,63 @@ def out_of_fold_probabilities(images: ImageSet, rows: NDArray[np.int64]) -> Floa
     """
     labels, folds = images.labels[rows], _folds(images, rows)
     features = patch_features(images.images, rows)
-    chosen = np.random.default_rng(0).choice(
-        len(rows), min(-(-len(rows) // IMAGES_PER_LANDMARK), NUM_LANDMARKS), replace=False
-    )
-    kernel = _Kernel(features[np.sort(chosen)])
-    # The equations of all images, and those of each fold
-    size = len(kernel.landmarks)
-    products = np.zeros((NUM_FOLDS, size, size), np.float32)
-    targets = np.zeros((NUM_FOLDS, size, len(images.class_names)), np.float32)
+    kernel = _Kernel(features[_landmarks(len(rows))])
+    targets = _one_hot(labels, len(images.class_names))
     places = [np.flatnonzero(folds == fold) for fold in range(NUM_FOLDS)]
-    for fold, some in _chunks(places):
-        likeness = kernel.likeness(features[some])
-        products[fold] += likeness.T @ likeness
-        targets[fold] += likeness.T @ _one_hot(labels[some], len(images.class_names))
-    # Each fold is judged by the solution for the others; the ridge with the lowest log loss counts
-    whole, wanted = products.sum(axis=0), targets.sum(axis=0)
-    found: list[tuple[float, Floats]] = []
-    for ridge in RIDGES if len(rows) < MANY_IMAGES else RIDGES[:1]:
-        weights = []
-        for fold in range(NUM_FOLDS):
-            others = whole - products[fold]
-            others[np.diag_indices(size)] += ridge * np.trace(others) / size + 1e-6
-            weights.append(np.linalg.solve(others, wanted - targets[fold]))
-        scores = np.empty((len(rows), len(images.class_names)), np.float32)
-        for fold, some in _chunks(places):
-            scores[some] = kernel.likeness(features[some]) @ weights[fold]
-        found.append(_calibrated(scores, labels))
+    with one_blas_thread(), ThreadPoolExecutor(num_cores()) as pool:
+        # The equations of each fold, and of all images
+        equations = list(pool.map(lambda some: _equations(kernel, features, targets, some), places))
+        whole = _Equations(*(np.sum(parts, axis=0) for parts in zip(*equations, strict=True)))
+        # Each fold is judged by the solution for the others; the ridge with the lowest log loss counts
+        found: list[tuple[float, Floats]] = []
+        for ridge in RIDGES if len(rows) < MANY_IMAGES else RIDGES[:1]:
+            scores = np.empty_like(targets)
+            weights = pool.map(lambda own, ridge=ridge: _solution(whole, own, ridge), equations)
+            judged = pool.map(lambda some, found: _scores(kernel, features, found, some), places, weights)
+            for some, of_fold in zip(places, judged, strict=True):
+                scores[some] = of_fold
+            found.append(_calibrated(scores, labels))
     return min(found, key=lambda one: one[0])[1]
+
+
+def _landmarks(num_images: int) -> NDArray[np.int64]:
+    """Return the positions of some images, in rising order."""
+    most = NUM_LANDMARKS if num_images < MANY_IMAGES else NUM_LANDMARKS_OF_MANY
+    count = min(-(-num_images // IMAGES_PER_LANDMARK), most)
+    return np.sort(np.random.default_rng(0).choice(num_images, count, replace=False))
+
+
+class _Equations(NamedTuple):
+    """What the sum of squared errors over some images depends on.
+
+    Attributes:
+        products: float32 ``(num_landmarks, num_landmarks)``.
+        targets: float32 ``(num_landmarks, num_classes)``.
+    """
+
+    products: Floats
+    targets: Floats
+
+
+def _equations(kernel: "_Kernel", features: Floats, targets: Floats, places: NDArray[np.int64]) -> _Equations:
+    size = len(kernel.landmarks)
+    sums = _Equations(np.zeros((size, size), np.float32), np.zeros((size, targets.shape[1]), np.float32))
+    for some in _chunks(places):
+        likeness = kernel.likeness(features[some])
+        sums.products[:] += likeness.T @ likeness
+        sums.targets[:] += likeness.T @ targets[some]
+    return sums
+
+
+def _solution(whole: _Equations, own: _Equations, ridge: float) -> Floats:
+    """Return the weights that fit all images but those of one fold."""
+    others = whole.products - own.products
+    others[np.diag_indices(len(others))] += ridge * np.trace(others) / len(others) + 1e-6
+    return np.asarray(np.linalg.solve(others, whole.targets - own.targets))
+
+
+def _scores(kernel: "_Kernel", features: Floats, weights: Floats, places: NDArray[np.int64]) -> Floats:
+    return np.concatenate([kernel.likeness(features[some]) @ weights for some in _chunks(places)])
 
 
 def _folds(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -126,11 +159,8 @@ def _folds(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(np.arange(len(sets)) % NUM_FOLDS)[place]
 
 
-def _chunks(places: Sequence[NDArray[np.int64]]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield each fold's number with a part of its places."""
-    for fold, some in enumerate(places):
-        for start in range(0, len(some), ROWS_AT_A_TIME):
-            yield fold, some[start : start + ROWS_AT_A_TIME]
+def _chunks(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return np.split(places, range(ROWS_AT_A_TIME, len(places), ROWS_AT_A_TIME))
 
 
 def _one_hot(labels: NDArray[np.int64], num_classes: int) -> Floats:
@@ -147,8 +177,12 @@ class _Kernel:
 
     def likeness(self, features: Floats) -> Floats:
         """Return float32 ``(num_images, num_landmarks)``."""
-        squares = np.square(features).sum(axis=1)[:, None] + np.square(self.landmarks).sum(axis=1)
-        return np.asarray(np.exp(SHARPNESS * (2 * features @ self.landmarks.T - squares)) - self._mean)
+        values = features @ (2 * SHARPNESS * self.landmarks.T)
+        values -= SHARPNESS * np.square(features).sum(axis=1)[:, None]
+        values -= SHARPNESS * np.square(self.landmarks).sum(axis=1)
+        np.exp(values, out=values)
+        values -= self._mean
+        return values
 
 
 def _calibrated(scores: Floats, labels: NDArray[np.int64]) -> tuple[float, Floats]:

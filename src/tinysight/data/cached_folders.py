@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..errors import SettingsError
 from ..files import read_at_most
+from ..process_pool import num_cores
 
 try:
     import fcntl
@@ -83,7 +84,7 @@ def _checksums(folder: Path) -> dict[str, list[str]]:
     files = [path for path in folder.iterdir() if path.name != CHECKSUMS_FILE]
     pieces = [(path, start) for path in files for start in range(0, path.stat().st_size or 1, PIECE_BYTES)]
     checksums: dict[str, list[str]] = {path.name: [] for path in files}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for (path, _), digest in zip(pieces, pool.map(_digest, pieces), strict=True):
             checksums[path.name].append(digest)
     return checksums

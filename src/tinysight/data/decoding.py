@@ -3,7 +3,6 @@
 What is done is noted in a journal beside the array, so that after a kill the next run goes on from there.
 """
 
-import os
 import sys
 import time
 from collections import deque
@@ -32,7 +31,7 @@ from ..preprocessing.reading import (
     read_ahead,
 )
 from ..preprocessing.turns import LARGE_PICTURES
-from ..process_pool import limit_time, map_in_processes
+from ..process_pool import limit_time, map_in_processes, num_cores
 from .cache import release_pages
 from .journal import Journal
 from .listing import Content, Contents
@@ -208,7 +207,7 @@ def _num_processes(num_pictures: int) -> int:
     """
     if sys.platform != "linux" or "tensorflow" in sys.modules or num_pictures < MIN_FOR_PROCESSES:
         return 0
-    return min(len(os.sched_getaffinity(0)), -(-num_pictures // PICTURES_AT_A_TIME))
+    return min(num_cores(), -(-num_pictures // PICTURES_AT_A_TIME))
 
 
 def _prepare(decoder: Decoder, turns: str) -> Callable[[Task], Decoded]:
@@ -243,7 +242,7 @@ def _one_by_one(prepare: Callable[[], Callable[[Task], Decoded]], decoder: Decod
 
 def _map_in_threads(run: Callable[[Task], Decoded], tasks: Iterator[Task]) -> Generator[Decoded]:
     """Run tasks in threads, a few ahead of the one whose result is yielded next."""
-    num_threads = os.cpu_count() or 1
+    num_threads = num_cores()
     waiting: deque[Future[Decoded]] = deque()
     with without_warnings(), ThreadPoolExecutor(num_threads) as pool:
         try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..preprocessing.formats import has_suffix
 from ..preprocessing.picture_facts import PictureFacts, picture_facts
-from ..process_pool import map_in_processes
+from ..process_pool import map_in_processes, num_cores
 from .archives import is_archive
 from .dataset import Progress
 from .image_folder import HIDDEN
@@ -83,7 +83,7 @@ def _num_processes(count: int, with_sharpness: bool) -> int:
         or count < MIN_FOR_PROCESSES // (20 if with_sharpness else 1)
     ):
         return 0
-    return len(os.sched_getaffinity(0))
+    return num_cores()
 
 
 def _tasks(listing: Listing, count: int) -> Iterator[list[Content]]:

@@ -4,6 +4,7 @@ Two images are near-duplicates if one is the other up to contrast, a shift of ab
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from math import prod
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..preprocessing.blas_threads import one_blas_thread
+from ..process_pool import num_cores
 from .cache import release_pages
 from .locality_hashing import make_coder, similar_codes
 from .small_images import small_images
@@ -32,6 +35,7 @@ MARGIN = 2  # pixels at each side that are not compared, since a shift brings in
 SHIFTS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns; the opposite ones are those of the other image
 VALUES_AT_A_TIME = 2**22  # pixel values as float32: 16 MiB
 SAMPLE_SIZE = 16_384  # images that codes are made for
+MAX_THREADS = 2  # each needs 200 MB for a million images
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue; JPEG keeps it better than colours
 
@@ -91,16 +95,18 @@ def _near_pairs(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Pairs:
     spans = _spans(images, rows)
     codes_of = make_coder(features[:SAMPLE_SIZE])
     codes = codes_of(features)
-    found = []
-    for shift in SHIFTS:
+
+    def near_after(shift: tuple[int, int]) -> Pairs:
         shifted = _low_frequencies(images, rows, shift)[0] if any(shift) else features
         candidates = similar_codes(codes_of(shifted) if any(shift) else codes, codes)
         numbers = [_alike(pairs, shifted, features, spans) @ [len(rows), 1] for pairs in candidates]
         pairs = np.stack(np.divmod(np.unique(np.concatenate(numbers)), len(rows)), axis=1)
         if not any(shift):
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-        found.append(pairs[_are_copies(images, rows[pairs], shift)])
-    near: Pairs = patterned[np.concatenate(found)]
+        return np.asarray(pairs[_are_copies(images, rows[pairs], shift)])
+
+    with one_blas_thread(), ThreadPoolExecutor(min(num_cores(), MAX_THREADS)) as pool:
+        near: Pairs = patterned[np.concatenate(list(pool.map(near_after, SHIFTS)))]
     return near
 
 

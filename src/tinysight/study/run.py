@@ -1,7 +1,6 @@
 """run_study(): trains all cells, and writes the study's folder."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from ..data.dataset import ImageSet
 from ..errors import OutputError
 from ..files import write_whole
+from ..process_pool import num_cores
 from .report import render_study
 from .results import StudyResult, summarize
 from .settings import Cell, StudySettings
@@ -88,15 +88,10 @@ def run_study(
         if on_training:
             on_training(task, scores, cells, settings.num_seeds)
 
-    scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or _num_cores(), report)
+    scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or num_cores(), report)
     result = summarize(of_seeds, settings, cells, scores)
     page = render_study(result)
     text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(folder / "study.json", text.encode())
     write_whole(folder / "study.html", page.encode(errors="backslashreplace"))
     return result
-
-
-def _num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
