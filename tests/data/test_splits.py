@@ -7,7 +7,7 @@ import pytest
 from tinysight.data.dataset import SPLITS, ImageSet
 from tinysight.data.groups import group_numbers
 from tinysight.data.loading import load_images
-from tinysight.data.splits import TEST, TRAIN, VALIDATION, find_leaks, split_images
+from tinysight.data.splits import TEST, TRAIN, UNUSED, VALIDATION, find_leaks, split_images
 from tinysight.errors import DataError, SettingsError
 from tinysight.preprocessing.framing import Framing
 
@@ -171,16 +171,36 @@ def test_too_few_groups_are_refused_by_name():
         split_images(images)
 
 
-def test_what_is_like_a_sources_own_test_images_is_counted_and_stays():
-    split = np.repeat([TRAIN, TEST], [40, 20]).astype(np.uint8)
-    images = made_up(np.arange(60) % 2, split=split, pairs=[(0, 50), (0, 1), (59, 58), (7, 41)])
-    images = replace(images, groups=group_numbers(["x"] * 5 + [""] * 50 + ["x"] * 5))
+def with_own_test_images(num_validation=0):
+    """Return 60 images; the last 20 are for testing, two others are near-duplicates of them, five in a group."""
+    split = np.repeat([TRAIN, VALIDATION, TEST], [40 - num_validation, num_validation, 20]).astype(np.uint8)
+    images = replace(made_up(np.arange(60) % 2, split=split), groups=group_numbers(["x"] * 5 + [""] * 50 + ["x"] * 5))
     vars(images)["near_duplicates"] = np.array([(0, 50), (0, 1), (59, 58), (7, 41)])
+    return images
+
+
+def test_near_duplicates_of_a_sources_own_test_images_are_not_trained_on():
+    images = with_own_test_images()
     after = split_images(images)
     np.testing.assert_array_equal(after.split[40:], TEST)
-    assert counts(after)["unused"] == 0
+    np.testing.assert_array_equal(np.flatnonzero(after.split == UNUSED), [0, 7])
+    assert find_leaks(after, images) == (0, 4)
+
+
+def test_where_all_splits_are_marked_near_duplicates_are_counted_and_stay():
+    images = with_own_test_images(num_validation=10)
+    after = split_images(images)
+    assert after is images
     assert find_leaks(after, images) == (2, 5)
-    assert find_leaks(after, after) == (0, 5)
+
+
+def test_a_class_that_would_be_left_out_keeps_its_near_duplicates():
+    split = np.repeat([TRAIN, TEST], [40, 20]).astype(np.uint8)
+    images = made_up(np.arange(60) % 2, split=split)
+    vars(images)["near_duplicates"] = np.array([(row, 40) for row in range(0, 40, 2)])
+    after = split_images(images)
+    assert counts(after)["unused"] == 0
+    assert find_leaks(after, images).num_near_duplicates == 20
 
 
 def test_without_a_share_for_testing_no_image_is():

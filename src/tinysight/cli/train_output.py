@@ -28,7 +28,7 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
     print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if num_copies := counts["unused"] - len(before.indices("unused")):
-        print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
+        print_warning(f"{num_copies:,} images are left out: equal images or near-duplicates are in test or validation")
     leaks = find_leaks(images, before)
     if images.groups is not None:
         _show_groups(images.groups, straddle=bool(leaks.num_in_groups))
@@ -46,7 +46,7 @@ def _show_groups(groups: "NDArray[np.int64]", straddle: bool) -> None:
 
 
 def _show_leaks(leaks: "Leaks") -> None:
-    """Note how many images training will see that are much like the source's own test images."""
+    """Note how many images training will see that are much like test images."""
     for number, kind in (
         (leaks.num_near_duplicates, "are near-duplicates of test images"),
         (leaks.num_in_groups, "are in the same group as test images"),

@@ -70,7 +70,7 @@ class ImageSet:
         class_names: Name of each class.
         sources: Where each image came from: a file's path below the folder, or a file's name and the row in it.
         split: uint8 ``(num_images,)``, indices into `SPLITS`; ``all`` where the split is not decided yet,
-            ``unused`` where a test or validation image has the same pixels, or where framing found no ink.
+            ``unused`` where a marked test or validation image is a copy, or where framing found no ink.
         hashes: uint8 ``(num_images, 32)``, SHA-256 of each image's pixels.
         framing: How a picture is framed to become an image like these.
         skipped: A line for each folder or group of files that is not part of the set, and for each group of images

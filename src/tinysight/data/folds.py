@@ -9,6 +9,7 @@ from ..errors import DataError
 from .dataset import ImageSet
 from .groups import groups_by_pattern
 from .hashed_choice import random_shares
+from .kept_together import kept_together
 from .splits import FOR_FOLDS, TEST, UNUSED, TooFewImagesError, split_together, without_near_duplicates_if_too_few
 
 
@@ -43,20 +44,20 @@ def split_into_folds(
     if group:
         images = replace(images, groups=groups_by_pattern(images.sources, group))
     return without_near_duplicates_if_too_few(
-        images, near_duplicates, lambda together: _each_fold(images, together, folds, validation, seed)
+        near_duplicates, lambda pairs: _each_fold(images, pairs, folds, validation, seed)
     )
 
 
 def _each_fold(
-    images: ImageSet, together: NDArray[np.uint64], folds: int, validation: float, seed: int
+    images: ImageSet, near_duplicates: NDArray[np.int64], folds: int, validation: float, seed: int
 ) -> list[ImageSet]:
-    fold_of = assign_folds(images, together, folds, seed)
+    fold_of = assign_folds(images, kept_together(images, near_duplicates), folds, seed)
     by_fold = [np.where(fold_of == fold, TEST, images.split).astype(np.uint8) for fold in range(folds)]
     if empty := [fold for fold, split in enumerate(by_fold) if not (split == TEST).any()]:
         raise TooFewImagesError(
             f"{images.name}: has too few different images for {folds} folds; expected {folds - len(empty)} at most"
         )
-    return [split_together(replace(images, split=split), together, validation, 0, seed) for split in by_fold]
+    return [split_together(replace(images, split=split), near_duplicates, validation, 0, seed) for split in by_fold]
 
 
 def assign_folds(images: ImageSet, together: NDArray[np.uint64], folds: int, seed: int) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from .hashed_choice import TooFewSetsError, choose_sets, random_shares
 from .kept_together import kept_together
 
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
+NO_PAIRS = np.empty((0, 2), np.int64)
 FOR_VALIDATION, FOR_TEST, FOR_FOLDS = range(3)  # purposes of `random_shares`
 MAX_NAMES = 5  # in a message
 Divided = TypeVar("Divided")
@@ -33,8 +34,8 @@ def split_images(
 ) -> ImageSet:
     """Decide which images are for training, for validation (choosing the best epoch), and for testing.
 
-    Test and validation images that the source has marked so are kept; other images with the same pixels are not used.
-    A set that is split already is returned as it is.
+    Test and validation images that the source has marked so are kept; equal images and near-duplicates of them are not
+    used. A set that is split already is returned as it is, less equal images.
 
     Args:
         images: The set.
@@ -51,18 +52,16 @@ def split_images(
         DataError: There are fewer than two classes, or too few different images of one.
         SettingsError: `group` is no regular expression, or finds nothing.
     """
-    near_duplicates = images.near_duplicates if missing_splits(images, test) else None
+    near_duplicates = images.near_duplicates if missing_splits(images, test) else NO_PAIRS
     if group:
         images = replace(images, groups=groups_by_pattern(images.sources, group))
-    if near_duplicates is None:
-        return split_together(images, hash_numbers(images.hashes), validation, test, seed)
     return without_near_duplicates_if_too_few(
-        images, near_duplicates, lambda together: split_together(images, together, validation, test, seed)
+        near_duplicates, lambda pairs: split_together(images, pairs, validation, test, seed)
     )
 
 
 def without_near_duplicates_if_too_few(
-    images: ImageSet, near_duplicates: NDArray[np.int64], divide: Callable[[NDArray[np.uint64]], Divided]
+    near_duplicates: NDArray[np.int64], divide: Callable[[NDArray[np.int64]], Divided]
 ) -> Divided:
     """Divide images with near-duplicates kept together; if that is impossible, without.
 
@@ -70,29 +69,28 @@ def without_near_duplicates_if_too_few(
     that training has seen.
 
     Args:
-        images: The set.
-        near_duplicates: Its pairs of near-duplicates.
-        divide: Called with what `kept_together` returned.
+        near_duplicates: The pairs of near-duplicates.
+        divide: Called with the pairs that count.
 
     Raises:
         DataError: There are too few images without near-duplicates, too.
     """
     try:
-        return divide(kept_together(images, near_duplicates))
+        return divide(near_duplicates)
     except TooFewImagesError:
         if not len(near_duplicates):
             raise
-        return divide(kept_together(images, near_duplicates[:0]))
+        return divide(NO_PAIRS)
 
 
 def split_together(
-    images: ImageSet, together: NDArray[np.uint64], validation: float, test: float, seed: int
+    images: ImageSet, near_duplicates: NDArray[np.int64], validation: float, test: float, seed: int
 ) -> ImageSet:
-    """Do what `split_images` does, where it is known already which images stay together.
+    """Do what `split_images` does, where the pairs of near-duplicates are known already.
 
     Args:
         images: The set.
-        together: What `kept_together` returned.
+        near_duplicates: Positions in the set, int64 ``(num_pairs, 2)``.
         validation: As for `split_images`.
         test: Likewise.
         seed: Likewise.
@@ -103,15 +101,16 @@ def split_together(
     missing = missing_splits(images, test)
     _check_counts(images, missing)
 
-    # Keep the marked images; leave out others that equal one of them
+    # Keep the marked images; leave out copies of them
     split = images.split.copy()
     split[split == ALL] = TRAIN
     numbers = hash_numbers(images.hashes)
     for held_out, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
-        copies = np.isin(numbers, numbers[split == held_out]) & np.isin(split, others)
-        split[copies] = UNUSED
+        copies = np.isin(numbers, numbers[split == held_out]) | has_pair_in(near_duplicates, split == held_out)
+        split[copies & np.isin(split, others)] = UNUSED
 
     # Choose test and validation images where none are marked
+    together = kept_together(images, near_duplicates) if missing else numbers
     for number, name in enumerate(missing, start=1):
         purpose, share = (FOR_TEST, test) if name == "test" else (FOR_VALIDATION, validation)
         draws = random_shares(together, seed, purpose)
@@ -119,6 +118,14 @@ def split_together(
 
     _check_training(images, split)
     return images if (split == images.split).all() else replace(images, split=split)
+
+
+def has_pair_in(pairs: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell of each image whether it is in a pair with a chosen one, bool ``(num_images,)`` as `chosen`."""
+    found = np.zeros(len(chosen), np.bool_)
+    for one, other in (pairs.T, pairs.T[::-1]):
+        found[one[chosen[other]]] = True
+    return found
 
 
 def missing_splits(images: ImageSet, test: float) -> list[str]:
@@ -189,17 +196,17 @@ def _names(images: ImageSet, labels: list[int]) -> str:
 
 
 def _check_training(images: ImageSet, split: NDArray[np.uint8]) -> None:
-    """Raise `DataError` unless each class has training images left."""
+    """Raise `TooFewImagesError` unless each class has training images left."""
     counts = np.bincount(images.labels[split == TRAIN], minlength=len(images.class_names))
     if empty := np.flatnonzero(counts == 0).tolist():
-        raise DataError(
+        raise TooFewImagesError(
             f"{images.name}: no images to train on are left of {_names(images, empty)}: all equal validation or test "
             "images; add others"
         )
 
 
 class Leaks(NamedTuple):
-    """Images that training has seen something like, in the splits that the source has marked.
+    """Training and validation images that are like test images.
 
     Attributes:
         num_near_duplicates: Number of training and validation images that are near-duplicates of test images.
@@ -211,7 +218,7 @@ class Leaks(NamedTuple):
 
 
 def find_leaks(images: ImageSet, loaded: ImageSet) -> Leaks:
-    """Count what test images share with others: a source's own test images, or where a class had too few others.
+    """Count what test images share with others: where the source has marked all splits, or a class has few images.
 
     Args:
         images: The set as `split_images` returned it.
@@ -219,10 +226,7 @@ def find_leaks(images: ImageSet, loaded: ImageSet) -> Leaks:
     """
     is_test = images.split == TEST
     is_seen = (images.split == TRAIN) | (images.split == VALIDATION)
-    pairs = loaded.near_duplicates if missing_splits(loaded, 1) else np.empty((0, 2), np.int64)
-    near = np.zeros(len(images), np.bool_)
-    for one, other in (pairs.T, pairs.T[::-1]):
-        near[one[is_test[other]]] = True
+    near = has_pair_in(loaded.near_duplicates, is_test)
     in_groups = np.zeros(len(images), np.bool_)
     if images.groups is not None:
         in_groups = np.isin(images.groups, images.groups[is_test]) & (images.groups != NO_GROUP)
