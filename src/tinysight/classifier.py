@@ -16,6 +16,7 @@ from PIL.Image import Image
 from .errors import SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import build_model, open_session, read_model, read_model_bytes
+from .onnx_graph import is_dense
 from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture
 from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
@@ -61,7 +62,9 @@ class Classifier:
 
     Attributes:
         metadata: All that is stored with the network.
-        layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each dense layer, first to last.
+        network: The operations of the network.
+        layers: float32 weights and biases ``(outputs,)`` of each layer that has weights, first to last. Weights are
+            ``(inputs, outputs)`` in a dense layer, ``(outputs, inputs, rows, columns)`` in a convolution.
     """
 
     def __init__(self, data: bytes, name: str = "the classifier", num_threads: int = 0) -> None:
@@ -80,7 +83,7 @@ class Classifier:
 
     def _read(self, data: bytes, name: str) -> None:
         graph, self.metadata = read_model(data, name)
-        self.layers, self._data = graph.layers, data
+        self.network, self.layers, self._data = graph.network, graph.layers, data
 
     @classmethod
     def load(cls, path: str | Path, num_threads: int = 0) -> "Classifier":
@@ -118,6 +121,11 @@ class Classifier:
         return self._data
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the network has dense layers only."""
+        return is_dense(self.network)
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class, in the order of the probabilities."""
         return self.metadata.class_names
@@ -142,7 +150,7 @@ class Classifier:
             ModelFileError: They do not fit the network.
         """
         other = copy.copy(self)  # which shares the ONNX Runtime session: the graph stays
-        other._read(build_model(self.layers, replace(self.metadata, **changes)), "the classifier")
+        other._read(build_model(self.layers, replace(self.metadata, **changes), self.network), "the classifier")
         return other
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from .errors import ModelFileError
 from .escapes import printable
 from .files import read_at_most
-from .onnx_reader import MODEL, WHITE, Graph, Layer, Message, Schema, describe_model, read_graph
+from .onnx_graph import Layer, Message, Network, dense_network, describe_model, is_dense
+from .onnx_reader import MODEL, Graph, Schema, read_graph
 from .preprocessing.framing import Framing
 
 if TYPE_CHECKING:
@@ -201,33 +202,42 @@ READERS: Mapping[str, Callable[[Any], Any]] = {  # of each entry's JSON
 }
 
 
-def build_model(dense_layers: Sequence[Layer], metadata: ModelMetadata) -> bytes:
-    """Write a dense network with its metadata as an ONNX model; the same arguments give the same bytes.
+def build_model(layers: Sequence[Layer], metadata: ModelMetadata, network: Network | None = None) -> bytes:
+    """Write a network with its metadata as an ONNX model; the same arguments give the same bytes.
 
     Args:
-        dense_layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each layer, first to last.
+        layers: float32 weights and biases ``(outputs,)`` of each layer, first to last. Weights are ``(inputs,
+            outputs)`` in a dense layer, ``(outputs, inputs, rows, columns)`` in a convolution.
         metadata: What is stored with it; its framing gives the shape of an image.
+        network: The operations; by default those of a dense network.
     """
-    model = describe_model(metadata.framing.image_shape, [len(biases) for _, biases in dense_layers])
-    arrays = [WHITE, *(array for layer in dense_layers for array in layer)]
-    for tensor, array in zip(model["graph"]["initializer"], arrays, strict=True):
+    network, image_shape = network or dense_network(len(layers)), metadata.framing.image_shape
+    model = describe_model(image_shape, network, [len(biases) for _, biases in layers])
+    arrays = [array for layer in layers for array in layer]
+    weights = [tensor for tensor in model["graph"]["initializer"] if "raw_data" not in tensor]
+    for tensor, array in zip(weights, arrays, strict=True):
         tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
     properties = metadata.to_properties()
-    properties[HASH_KEY] = json.dumps(content_hash(metadata.framing.image_shape, dense_layers, properties))
+    properties[HASH_KEY] = json.dumps(content_hash(image_shape, layers, properties, network))
     model["metadata_props"] = [{"key": key, "value": value} for key, value in properties.items()]
     return _encode(model, MODEL)
 
 
-def content_hash(image_shape: Sequence[int], layers: Sequence[Layer], properties: Mapping[str, str]) -> str:
+def content_hash(
+    image_shape: Sequence[int], layers: Sequence[Layer], properties: Mapping[str, str], network: Network | None = None
+) -> str:
     """Return the SHA-256 of all that a classifier's file holds but the hash itself, in hexadecimal.
 
     Args:
         image_shape: Shape of one image.
-        layers: Weights and biases of each dense layer, first to last.
+        layers: Weights and biases of each layer, first to last.
         properties: The metadata, as it is stored.
+        network: The operations; by default those of a dense network, which are not hashed.
     """
     others = sorted((key, value) for key, value in properties.items() if key != HASH_KEY)
-    digest = sha256(json.dumps([[*image_shape], [weights.shape for weights, _ in layers], others]).encode())
+    operations = [] if network is None or is_dense(network) else [network]
+    facts = [[*image_shape], [weights.shape for weights, _ in layers], others, *operations]
+    digest = sha256(json.dumps(facts).encode())
     for layer in layers:
         for array in layer:
             digest.update(np.ascontiguousarray(array, "<f4").data)
@@ -301,7 +311,7 @@ def _check_hash(graph: Graph, name: str) -> None:
     stored = graph.properties
     if HASH_KEY not in stored and stored[FORMAT_KEY] == "1":
         return
-    if stored.get(HASH_KEY) != json.dumps(content_hash(graph.image_shape, graph.layers, stored)):
+    if stored.get(HASH_KEY) != json.dumps(content_hash(graph.image_shape, graph.layers, stored, graph.network)):
         fault = "its content does not match the SHA-256 in it: it was damaged or edited"
         raise ModelFileError(f"{name}: {fault}; train it or fetch it again")
 

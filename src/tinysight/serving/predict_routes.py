@@ -57,7 +57,10 @@ MEMBERS["pixels"] = (
     str | None,
     Field(None, description="The network's input if asked for: uint8, row by row, as base64."),
 )
-MEMBERS["attribution"] = (PixelAttribution | None, Field(None, description="Which pixels decided, if asked for."))
+MEMBERS["attribution"] = (
+    PixelAttribution | None,
+    Field(None, description="Which pixels decided, if asked for; dense networks only."),
+)
 PicturePrediction = create_model(
     "PicturePrediction",
     __doc__="The prediction for one picture: source is its place in the request (picture 1, picture 2, …), is_rejected "

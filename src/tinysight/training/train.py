@@ -20,6 +20,7 @@ from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .checkpoint import Checkpoint
 from .networks import BUILDERS
+from .onnx_writer import operations_and_weights
 from .scores import accuracy, log_loss
 from .settings import ResolvedSettings, TrainingSettings
 
@@ -120,7 +121,7 @@ def train(
 
 
 def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettings, **entries: Any) -> Classifier:
-    """Turn a trained dense network into a classifier.
+    """Turn a trained network into a classifier.
 
     Args:
         model: The network; dropout layers are left out.
@@ -128,15 +129,14 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         settings: The settings it was trained with.
         entries: Further attributes of its `ModelMetadata`.
     """
-    weights = model.get_weights()
     trained_on = np.concatenate([images.indices(split) for split in ("train", "validation")])
     metadata = ModelMetadata(
         images.class_names, images.framing, DataSource(images.name, images.data_hash), asdict(settings), **entries
     )
     if len(trained_on) <= MAX_STORED_HASHES:
         metadata = replace(metadata, training_hashes=leading_bytes(images.hashes[trained_on]))
-    dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
-    return Classifier(build_model(dense_layers, metadata))
+    network, layers = operations_and_weights(model)
+    return Classifier(build_model(layers, metadata, network))
 
 
 def _calibrate(
