@@ -77,6 +77,21 @@ class MeasuredAccuracy:
 
 
 @dataclass(frozen=True)
+class PretrainedWeights:
+    """Weights of the network that were not trained on the classifier's images.
+
+    Attributes:
+        origin: Which network they are of, and what it was trained on.
+        licence: Their licence, by its SPDX name.
+        sha256: SHA-256 of the file that they were read from, in hexadecimal.
+    """
+
+    origin: str
+    licence: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """What is stored with a classifier's graph. Each attribute is an entry of the file under the attribute's name.
 
@@ -91,6 +106,7 @@ class ModelMetadata:
         reject_below: Probability below which a picture is probably of no class, 0…1; 0 where it was not measured.
         test: Accuracy on the test images.
         temperature: By what the network's logits were divided (temperature scaling); None where it is not known.
+        pretrained: Where the weights come from that the training left as they are; None where it trained all.
     """
 
     class_names: tuple[str, ...]
@@ -102,6 +118,7 @@ class ModelMetadata:
     reject_below: float = 0.0
     test: MeasuredAccuracy | None = None
     temperature: float | None = None
+    pretrained: PretrainedWeights | None = None
 
     def to_properties(self) -> dict[str, str]:
         """Return the entries of the file; what was not measured is left out.
@@ -199,6 +216,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {  # of each entry's JSON
     "reject_below": _read_share,
     "test": partial(_read_object, MeasuredAccuracy),
     "temperature": _read_temperature,
+    "pretrained": partial(_read_object, PretrainedWeights),
 }
 
 
@@ -213,14 +231,31 @@ def build_model(layers: Sequence[Layer], metadata: ModelMetadata, network: Netwo
     """
     network, image_shape = network or dense_network(len(layers)), metadata.framing.image_shape
     model = describe_model(image_shape, network, [len(biases) for _, biases in layers])
-    arrays = [array for layer in layers for array in layer]
-    weights = [tensor for tensor in model["graph"]["initializer"] if "raw_data" not in tensor]
-    for tensor, array in zip(weights, arrays, strict=True):
-        tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
+    _put_weights(model, layers)
     properties = metadata.to_properties()
     properties[HASH_KEY] = json.dumps(content_hash(image_shape, layers, properties, network))
     model["metadata_props"] = [{"key": key, "value": value} for key, value in properties.items()]
     return _encode(model, MODEL)
+
+
+def build_feature_model(layers: Sequence[Layer], image_shape: Sequence[int], network: Network) -> bytes:
+    """Write a network that ends before softmax as an ONNX model, which is no classifier's file.
+
+    Args:
+        layers: Weights and biases, as for `build_model`.
+        image_shape: Shape of one image.
+        network: The operations.
+    """
+    model = describe_model(image_shape, network, [len(biases) for _, biases in layers], is_classifier=False)
+    _put_weights(model, layers)
+    return _encode(model, MODEL)
+
+
+def _put_weights(model: Message, layers: Sequence[Layer]) -> None:
+    """Give each tensor that is no constant the bytes of its weights."""
+    weights = [tensor for tensor in model["graph"]["initializer"] if "raw_data" not in tensor]
+    for tensor, array in zip(weights, [array for layer in layers for array in layer], strict=True):
+        tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
 
 
 def content_hash(

@@ -64,19 +64,22 @@ def is_dense(network: Network) -> bool:
     return network == dense_network(sum(operation.kind == "Gemm" for operation in network))
 
 
-def describe_model(image_shape: Sequence[int], network: Network, num_outputs: Sequence[int]) -> Message:
+def describe_model(
+    image_shape: Sequence[int], network: Network, num_outputs: Sequence[int], is_classifier: bool = True
+) -> Message:
     """Return the ONNX model of a network, without the bytes of its weights and without metadata.
 
     Args:
         image_shape: Shape of one image.
         network: The operations.
         num_outputs: How many outputs each convolution and dense layer has, first to last.
+        is_classifier: Whether softmax has to be the last operation.
 
     Raises:
         GraphError: The operations do not fit together, or ask for too much.
     """
     described = _Description(image_shape, num_outputs)
-    if not network or len(network) > MAX_OPERATIONS or network[-1].kind != "Softmax":
+    if not network or len(network) > MAX_OPERATIONS or (is_classifier and network[-1].kind != "Softmax"):
         raise GraphError(f"expected 1 to {MAX_OPERATIONS:,} operations, softmax last")
     for operation in network:
         described.add(operation)
@@ -86,7 +89,7 @@ def describe_model(image_shape: Sequence[int], network: Network, num_outputs: Se
         "name": "tinysight",
         "initializer": described.tensors,
         "input": [_value_info("images", UINT8, image_shape)],
-        "output": [_value_info("probabilities", FLOAT, outputs)],
+        "output": [_value_info(described.names[-1], FLOAT, outputs)],
     }
     opset = {"domain": "", "version": OPSET}
     return {"ir_version": IR_VERSION, "producer_name": "tinysight", "graph": graph, "opset_import": [opset]}

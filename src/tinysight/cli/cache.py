@@ -37,14 +37,14 @@ def list_() -> None:
 
 @cache.command()
 def clear() -> None:
-    """Remove decoded images and compiled programs; downloaded files stay.
+    """Remove decoded images, features and compiled programs; downloaded files stay.
 
     Nothing is lost: what is needed is made again. Do not use it while a training runs.
     """
     from ..data.cache import cache_folder, images_folder
     from ..data.cached_folders import folder_bytes, remove
 
-    folders = [images_folder(), cache_folder() / "programs"]
+    folders = [images_folder(), cache_folder() / "programs", cache_folder() / "features"]
     before = sum(map(folder_bytes, folders))
     for path in [path for folder in folders if folder.is_dir() for path in folder.iterdir()]:
         remove(path)

@@ -26,7 +26,20 @@ FramingOption = Annotated[
     ),
 ]
 ImageSizeOption = Annotated[
-    str, typer.Option(help="Height and width to which pictures in folders are brought.", rich_help_panel="Data")
+    str | None,
+    typer.Option(
+        help="Height and width to which pictures in folders are brought.",
+        show_default="28x28; 224x224 for photographs and the network pretrained",
+        rich_help_panel="Data",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of the pretrained network's weights, where the package of the extra photos is not installed.",
+        show_default="the package's",
+        rich_help_panel="Network",
+    ),
 ]
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
 ClassifierArgument = Annotated[
@@ -155,12 +168,14 @@ def parse_size(text: str) -> tuple[int, ...]:
     return size
 
 
-def parse_image_size(text: str) -> tuple[int, int]:
-    """Return the height and width in a text such as ``28x28``.
+def parse_image_size(text: str | None) -> tuple[int, int] | None:
+    """Return the height and width in a text such as ``28x28``; None where there is none.
 
     Raises:
         SettingsError: It is not two numbers, or out of range.
     """
+    if text is None:
+        return None
     size = parse_size(text)
     if len(size) != 2:
         raise SettingsError(f"image size is {text!r}; expected two numbers, as in 28x28")

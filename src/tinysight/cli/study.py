@@ -13,7 +13,6 @@ from .options import (
     DONE_IN_PART,
     DataArgument,
     FramingOption,
-    ImageSizeOption,
     parse_choices,
     parse_hidden,
     parse_image_size,
@@ -24,7 +23,7 @@ from .options import (
 from .study_output import StudyProgress, show_study
 
 
-@with_settings(without=("dropout", "dropout_position", "api", "augment", "patience"))
+@with_settings(without=("dropout", "dropout_position", "api", "augment", "patience", "network"))
 def study(
     data: DataArgument,
     dropout: Annotated[
@@ -73,7 +72,9 @@ def study(
         ),
     ] = "sequential",
     framing: FramingOption = None,
-    image_size: ImageSizeOption = "28x28",
+    image_size: Annotated[
+        str, typer.Option(help="Height and width to which pictures in folders are brought.", rich_help_panel="Data")
+    ] = "28x28",
     out: Annotated[
         Path | None,
         typer.Option(

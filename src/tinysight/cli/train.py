@@ -24,6 +24,7 @@ from .options import (
     DataArgument,
     FramingOption,
     ImageSizeOption,
+    WeightsOption,
     parse_hidden,
     parse_image_size,
     parse_size,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 def train(
     data: DataArgument,
     framing: FramingOption = None,
-    image_size: ImageSizeOption = "28x28",
+    image_size: ImageSizeOption = None,
+    weights: WeightsOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -88,12 +90,14 @@ def train(
             check_installed()
         from ..data.loading import load_images
         from ..training.checkpoint import Checkpoint
+        from ..training.network_choice import photograph_size
 
         with console.progress_bar() as progress:
-            images = load_images(data, framing, size, progress=progress)
+            large = photograph_size(chosen.network, weights)
+            images = load_images(data, framing, size, progress=progress, photograph_size=large)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
         console.show_checkpoint(checkpoint.path, resume)
-        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint)
+        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint, weights)
 
 
 def _train_and_save(
@@ -103,12 +107,14 @@ def _train_and_save(
     overwrite: bool,
     has_report: bool,
     checkpoint: "Checkpoint",
+    weights: Path | None,
 ) -> int:
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
-    # Split
+    # Split, and choose the network
     console.show_images(images)
+    _show_network(settings, images, weights)
     loaded, images = images, split_images(images, settings.validation, settings.test, settings.seed)
     console.show_split(images, loaded)
     with keep_compiled_programs():
@@ -123,7 +129,10 @@ def _train_and_save(
             import_in_background()
         with stop_requests() as should_stop:
             # Train
-            training = train_classifier(images, settings, console.EpochLines(), should_stop, checkpoint)
+            with console.progress_bar() as progress:
+                training = train_classifier(
+                    images, settings, console.EpochLines(), should_stop, checkpoint, weights, progress
+                )
             # Evaluate on the test images, and save
             test_images = training.images.subset("test")
             probabilities = probabilities_of(training.classifier, test_images.images)
@@ -150,6 +159,15 @@ def _train_and_save(
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
     is_partial = images.unreadable or training.has_diverged or console.out.is_closed
     return should_stop.status or (DONE_IN_PART if is_partial else DONE)
+
+
+def _show_network(settings: TrainingSettings, images: "ImageSet", weights: Path | None) -> None:
+    """Print which network is taken and why, where there is a choice: auto takes the dense one for grey images."""
+    from ..training.network_choice import choose_network
+
+    network, reason = choose_network(settings, images.framing, weights)
+    if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
+        console.print_line(f"network {network}: {reason}")
 
 
 def _save_classifier_alone(classifier: "Classifier", folder: Path, error: OutputError) -> int:

@@ -24,7 +24,14 @@ from .arrays import SplitArrays, find_idx_files, label_indices, pair_idx_files, 
 from .cache import release_pages, row_slices
 from .dataset import SPLITS, ImageSet, Progress, RowSources
 from .downloads import check_content, find_named_set
-from .framing_choice import array_sample, choose_framing, file_sample, leave_out_blank
+from .framing_choice import (
+    NUM_PHOTOGRAPHS,
+    are_photographs,
+    array_sample,
+    choose_framing,
+    file_sample,
+    leave_out_blank,
+)
 from .image_folder import decode_files, list_picture_files
 from .named_sets import NAMED_SETS, NAMES
 
@@ -37,6 +44,7 @@ def load_images(
     image_size: tuple[int, int] | None = None,
     like: Framing | None = None,
     progress: Progress | None = None,
+    photograph_size: tuple[int, int] | None = None,
 ) -> ImageSet:
     """Load an image set by name or path.
 
@@ -49,6 +57,8 @@ def load_images(
         image_size: Height and width to which pictures in folders are framed; by default 28×28.
         like: A classifier's framing, applied to all images; replaces the two above.
         progress: Called while pictures are read or files downloaded.
+        photograph_size: Height and width instead of 28×28 where most pictures in folders are photographs: in colour, of
+            64 pixels or more, and not framed by ``ink``.
 
     Returns:
         The set. Images of an official test set are marked ``test``, images whose split is open ``all``.
@@ -78,7 +88,8 @@ def load_images(
         arrays = ArraySource(name, framing, key, lambda: read_idx_files(idx_files, name))
     else:
         wanted = like or Framing(framing or "whole", *(image_size or ()))
-        return _load_folder(path, wanted, progress, keep_channels=bool(like), choose=not (like or framing))
+        size = None if like or image_size or framing == "ink" else photograph_size
+        return _load_folder(path, wanted, progress, keep_channels=bool(like), choose=not (like or framing), size=size)
     return _load_arrays(arrays, like, progress)
 
 
@@ -200,23 +211,31 @@ def _frame_into(
 
 
 def _load_folder(
-    path: Path, framing: Framing, progress: Progress | None, *, keep_channels: bool, choose: bool
+    path: Path,
+    framing: Framing,
+    progress: Progress | None,
+    *,
+    keep_channels: bool,
+    choose: bool,
+    size: tuple[int, int] | None = None,
 ) -> ImageSet:
     """Load the pictures in class folders.
 
     Unless `keep_channels`, they are decoded in colour, and stored in grey where no picture has any colour. With
-    `choose`, their framing is chosen from some of them.
+    `choose`, their framing is chosen from some of them; with `size`, theirs is that if they are photographs.
     """
     # List the pictures; the versions of all files identify the set
     files, skipped = list_picture_files(path)
     if not files:
         raise DataError(f"{path}: holds no pictures in class folders (such as {path / 'CLASS' / 'PICTURE.png'})")
     versions = [[cache.file_fingerprint(file.path), file.class_name, file.split] for file in files]
-    key = cache.fingerprint("folder", path.absolute(), versions, asdict(framing), keep_channels, choose)
+    key = cache.fingerprint("folder", path.absolute(), versions, asdict(framing), keep_channels, choose, *(size or ()))
     if (cached := _from_cache(key, str(path))) is not None:
         return replace(cached, skipped=(*skipped, *cached.skipped))
     if choose:
         framing = replace(framing, method=choose_framing(file_sample(files)))
+    if size and framing.method == "whole" and are_photographs(file_sample(files, NUM_PHOTOGRAPHS)):
+        framing = replace(framing, height=size[0], width=size[1])
     in_colour = framing.channels == 3 or not (keep_channels or framing.method == "ink")
     framing = replace(framing, channels=3 if in_colour else 1)
 

@@ -1,12 +1,13 @@
 """Every setting of a training: its default, range and help, the recipes, and how a recipe fills what is left open."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from inspect import cleandoc
 from typing import Any
 
 from ..errors import SettingsError, check_choice, check_number
 
+NETWORKS = ("auto", "dense", "pretrained")
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
@@ -75,6 +76,14 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 # `accurate` augments; where nothing is augmented it uses virtual adversarial training, whose epochs take longer.
 ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1, "batch_norm": True}
 ACCURATE_NOT_AUGMENTED: Mapping[str, Any] = {"adversarial": 0.036}
+
+
+# On a pretrained network's features: what the settings for pixels have to be, and defaults chosen by measurement.
+FOR_FEATURES: Mapping[str, Any] = {
+    "recipe": "fast", "augment": "none", "adversarial": 0.0, "outliers": 0.0, "input_dropout": 0.0, "flip": False,
+    "api": "sequential", "dropout_position": "after",
+}  # fmt: skip
+FEATURE_DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.001, "schedule": "one-cycle", "batch_norm": False}
 
 
 @dataclass(frozen=True)
@@ -170,10 +179,21 @@ class TrainingSettings:
     test: float = _setting(
         0.2, "Share of the images kept for testing, where DATA has no test images.", "Data", limits=(0.001, 0.9)
     )
+    network: str = _setting(
+        "auto",
+        "Dense layers on the pixels, or on the features of a pretrained network for photographs; auto takes pretrained "
+        "for colour pictures of 64 pixels or more, if it is installed.",
+        "Network",
+        choices=NETWORKS,
+    )
     api: str = _setting(
         "sequential", "Keras API that builds the network; both compute the same.", "Network", choices=APIS
     )
-    hidden: tuple[int, ...] = _setting(DEFAULT_HIDDEN, "Widths of the hidden layers, separated by commas.", "Network")
+    hidden: tuple[int, ...] = _setting(
+        DEFAULT_HIDDEN,
+        "Widths of the hidden layers, separated by commas; by default none on a pretrained network's features.",
+        "Network",
+    )
     dropout_position: str | None = _setting(
         None,
         "Whether dropout comes after or before the activation.",
@@ -229,7 +249,8 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        check_hidden(self.hidden)
+        if self.hidden or self.network != "pretrained":
+            check_hidden(self.hidden)
         for setting in fields(self):
             value, name = getattr(self, setting.name), setting.name.replace("_", " ")
             if value is None:
@@ -240,7 +261,7 @@ class TrainingSettings:
                 check_number(name, value, *setting.metadata["limits"])
 
     def resolved(self, num_training_images: int, framing: str = "whole") -> "ResolvedSettings":
-        """Fill every setting that is None, by the recipe or from the images.
+        """Fill every setting that is None, by the recipe or from the images; the network ``auto`` is the dense one.
 
         Args:
             num_training_images: Number of training images.
@@ -250,6 +271,10 @@ class TrainingSettings:
             SettingsError: The settings contradict each other.
         """
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        if self.network == "pretrained":
+            values |= self._for_features()
+        elif self.network == "auto":
+            values["network"] = "dense"
 
         def fill(defaults: Mapping[str, Any]) -> None:
             values.update({name: value for name, value in defaults.items() if values[name] is None})
@@ -278,6 +303,21 @@ class TrainingSettings:
             raise SettingsError("batch size is 1; batch normalization needs at least 2, or use --no-batch-norm")
         return ResolvedSettings(**values)
 
+    def _for_features(self) -> dict[str, Any]:
+        """Return what a pretrained network fixes: its features are computed once, of images as they are.
+
+        Raises:
+            SettingsError: A setting is for training on pixels.
+        """
+        for name, value in FOR_FEATURES.items():
+            if getattr(self, name) not in (None, value, getattr(type(self), name, None)):
+                option = f"{name.replace('_', ' ')} {getattr(self, name)}"
+                raise SettingsError(f"{option} is for training on pixels; leave it out, or choose --network dense")
+        given = {name: getattr(self, name) for name in FEATURE_DEFAULTS}
+        chosen = {name: FEATURE_DEFAULTS[name] if value is None else value for name, value in given.items()}
+        hidden = () if self.hidden == DEFAULT_HIDDEN else self.hidden
+        return {**FOR_FEATURES, **chosen, "hidden": hidden}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedSettings(TrainingSettings):
@@ -303,6 +343,14 @@ class ResolvedSettings(TrainingSettings):
     def augmentation(self) -> Augmentation:
         """The augmentation that `augment` and `flip` name."""
         return replace(AUGMENTATIONS[self.augment], flip=self.flip)
+
+
+def as_recorded(settings: ResolvedSettings) -> dict[str, Any]:
+    """Return the settings as a classifier's file holds them: without the network where it is the dense one."""
+    values = asdict(settings)
+    if settings.network == "dense":
+        del values["network"]
+    return values
 
 
 def suggested_batch_size(num_training_images: int, length: Length) -> int:
