@@ -15,8 +15,8 @@ demo: .venv/train  ## Train on 1,797 handwritten digits, no download
 quick: .venv/dev  ## Run the tests that take a second or two each, in about a minute
 	$(BIN)/pytest -m "not slow"
 
-test: .venv/dev  ## Run every test
-	$(BIN)/pytest
+test: .venv/dev  ## Run every test, on up to four cores
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 attack: .venv/dev  ## Attack files and requests for longer than the tests do; takes several minutes
 	ATTACK_ROUNDS=20 $(BIN)/pytest tests/attacks

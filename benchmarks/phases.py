@@ -86,7 +86,7 @@ def _train_epochs(train_module, images, settings, clock: Clock) -> tuple:
     history = []
     for epoch in range(1, settings.epochs + 1):
         for chunk, order in chunks.epoch(rng):
-            train_on(chunk, order, epoch)
+            train_on(chunk, order, epoch, np.ones(len(images.class_names), np.float32))
         model.trainable_variables[0].numpy()  # waits until training has ended
         clock.ends("first epoch, with tracing and compilation" if epoch == 1 else "other epochs")
         figures = []

@@ -65,11 +65,11 @@ def _epoch(images, rows, settings):
     model = BUILDERS["sequential"](images.framing.image_shape, len(images.class_names))
     chunks = ShuffledChunks(images, rows, settings.batch_size)
     train_on = compile_training(model, model, settings, 1000 * chunks.steps)
-    rng = np.random.default_rng(0)
+    rng, weights = np.random.default_rng(0), np.ones(len(images.class_names), np.float32)
 
     def run():
         for chunk, order in chunks.epoch(rng):
-            train_on(chunk, order, 7)
+            train_on(chunk, order, 7, weights)
         model.trainable_variables[0].numpy()  # waits until training has ended
 
     return run

@@ -37,7 +37,7 @@ def main() -> None:
     test = training.images.subset("test")
     evaluation = evaluate(training.classifier, test)
     test_figures = MeasuredAccuracy(evaluation.num_images, evaluation.accuracy)
-    classifier = training.classifier.with_metadata(training_hashes=np.empty(0, np.uint32), test=test_figures)
+    classifier = training.classifier.with_metadata(training_hashes=np.empty(0, np.uint64), test=test_figures)
     FOLDER.mkdir(exist_ok=True)
     classifier.save(FOLDER / "digits.onnx")
     (FOLDER / "CARD.md").write_text(_card(classifier, test.images, evaluation.accuracy), encoding="utf-8")

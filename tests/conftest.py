@@ -19,7 +19,7 @@ from services import running
 
 from tinysight.classifier import Classifier
 from tinysight.cli.app import main
-from tinysight.data.dataset import leading_bytes
+from tinysight.data.dataset import hash_numbers
 from tinysight.data.loading import load_images
 from tinysight.data.named_sets import NAMED_SETS
 from tinysight.data.splits import split_images
@@ -189,7 +189,7 @@ class StandIn:
             images.class_names,
             images.framing,
             data=DataSource(images.name, images.data_hash),
-            training_hashes=leading_bytes(images.hashes[rows]),
+            training_hashes=hash_numbers(images.hashes[rows]),
         )
         self.classifier = Classifier(build_model(layers, metadata))
 

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from tinysight.classifier import Classifier
 from tinysight.comparison import compare, images_needed
-from tinysight.data.dataset import leading_bytes
+from tinysight.data.dataset import hash_numbers
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
 from tinysight.intervals import mcnemar_p_value, paired_interval
@@ -115,13 +115,13 @@ def test_each_classifier_gets_the_images_in_its_own_size(class_folders):
 def test_images_that_trained_either_are_left_out(class_folders):
     a, b = brightness_classifier(12, 0.5), brightness_classifier(28, 0.25)
     set_a, set_b = (load_images(class_folders, like=one.framing) for one in (a, b))
-    a = a.with_metadata(training_hashes=leading_bytes(set_a.hashes[:3]))
-    b = b.with_metadata(training_hashes=leading_bytes(set_b.hashes[2:5]))
+    a = a.with_metadata(training_hashes=hash_numbers(set_a.hashes[:3]))
+    b = b.with_metadata(training_hashes=hash_numbers(set_b.hashes[2:5]))
     found = compare(a, b, set_a, set_b)
     assert (found.num_images, found.split) == (15, "unseen")
     assert "5 of the 20 images are left out: one of the classifiers was trained on them" in found.notes
     assert len(found.notes) == 1
-    trained_on_all = a.with_metadata(training_hashes=leading_bytes(set_a.hashes))
+    trained_on_all = a.with_metadata(training_hashes=hash_numbers(set_a.hashes))
     with pytest.raises(DataError, match="no image is left to compare on: the classifiers were trained on them"):
         compare(trained_on_all, b, set_a, set_b)
 

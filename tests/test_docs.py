@@ -98,7 +98,7 @@ def test_the_readmes_program_works(clone):
     result = run("python program.py", clone)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert re.fullmatch(r"[\d.]+% of 359 images", lines[0])
+    assert re.fullmatch(r"[\d.]+% of 374 images", lines[0])
     assert len(lines) == 4
 
 

@@ -14,11 +14,12 @@ from sklearn.metrics import (
 )
 
 from tinysight.classifier import Classifier
-from tinysight.data.dataset import SPLITS
+from tinysight.data.dataset import SPLITS, hash_numbers
 from tinysight.data.loading import load_images
 from tinysight.errors import DataError
-from tinysight.evaluation import evaluate, unseen_images
+from tinysight.evaluation import evaluate
 from tinysight.onnx_file import build_model
+from tinysight.unseen_images import known_images, unseen_images
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,18 @@ def test_odd_sets_are_scored_without_a_warning(kind):
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("num_classes", [200, 300])
+def test_of_many_classes_only_counts_that_are_not_0_are_kept(num_classes):
+    rng = np.random.default_rng(0)
+    labels, answers = rng.integers(0, num_classes, (2, 500))
+    found = evaluate(classifier_of_answers(num_classes), images_of_answers(answers, labels, num_classes))
+    np.testing.assert_array_equal(found.matrix(), confusion_matrix(labels, answers, labels=range(num_classes)))
+    cells = found.confusion_counts
+    assert bool(cells) == (num_classes > 200) == (not found.confusion_matrix)
+    assert sum(count for _, _, count in cells) == (500 if cells else 0)
+    assert len(json.dumps(found.to_dict())) < 200_000 or not cells
+
+
 def test_of_a_mapped_file_little_is_in_memory_at_a_time(trained, images_for_testing, evaluation, tmp_path, monkeypatch):
     """Memory does not grow with the set: parts of it are scored and released one after the other."""
     monkeypatch.setattr("tinysight.data.cache.MAX_BYTES_IN_MEMORY", 100 * 28 * 28)
@@ -189,6 +202,20 @@ def test_absent_classes_are_noted(trained, images_for_testing):
     assert evaluation.class_scores[9].recall is None
 
 
+def test_classes_of_the_set_without_test_images_are_noted(trained, images_for_testing):
+    """The class names are those of all its images, of which some are test images."""
+    some = images_for_testing.rows(np.flatnonzero(~np.isin(images_for_testing.labels, [3, 5])))
+    evaluation = evaluate(trained.classifier, some)
+    assert some.class_names == trained.classifier.class_names
+    assert evaluation.notes == ("no images of 3, 5",)
+
+
+def test_a_class_that_is_not_among_the_images_scored_need_not_be_known(trained, images_for_testing, evaluation):
+    more = replace(images_for_testing, class_names=("another", *images_for_testing.class_names, "last"))
+    more = replace(more, labels=images_for_testing.labels + 1)
+    assert evaluate(trained.classifier, more) == evaluation
+
+
 def test_no_images_are_refused(trained, images_for_testing):
     rows = slice(0, 0)
     parts = {name: getattr(images_for_testing, name)[rows] for name in ("images", "labels", "split", "hashes")}
@@ -229,8 +256,19 @@ def test_images_that_it_was_trained_on_are_left_out_of_any_set(trained, images_f
         unseen_images(trained.classifier, only_known)
 
 
+def test_hashes_of_four_bytes_in_older_files_still_tell_the_training_images(trained, images_for_testing):
+    numbers = hash_numbers(trained.images.hashes[trained.images.indices("train")])
+    older = trained.classifier.with_metadata(training_hashes=(numbers >> np.uint64(32)).astype(np.uint32))
+    assert known_images(older, trained.images.subset("train")).all()
+    assert not known_images(older, images_for_testing).any()
+    only_half = trained.images.hashes.copy()
+    only_half[:, 4:] = 0  # the same four bytes, and others after them: another image
+    changed = replace(trained.images, hashes=only_half)
+    assert not known_images(trained.classifier, changed).any()
+
+
 def test_a_classifier_without_hashes_of_its_training_images_is_noted(trained):
-    classifier = trained.classifier.with_metadata(training_hashes=np.empty(0, np.uint32), data=None)
+    classifier = trained.classifier.with_metadata(training_hashes=np.empty(0, np.uint64), data=None)
     chosen, split, notes = unseen_images(classifier, load_images("digits"))
     assert (len(chosen), split) == (1797, "all")
     assert "does not tell" in notes[0]

@@ -83,11 +83,11 @@ def test_without_training_images_there_are_no_nearest_ones(trained, chosen, test
 
 def test_large_images_are_stored_small():
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    address = module._address(pixels)
+    address = module.picture_address(pixels)
     assert pixels_of(address).shape == (72, 96, 3)
     assert len(address) < 12_000
     assert address.startswith("data:image/jpeg;base64,")
-    np.testing.assert_array_equal(pixels_of(module._address(pixels[:28, :28])), pixels[:28, :28])
+    np.testing.assert_array_equal(pixels_of(module.picture_address(pixels[:28, :28])), pixels[:28, :28])
 
 
 def test_images_of_a_network_with_convolutions_have_no_overlay():

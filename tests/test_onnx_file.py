@@ -35,7 +35,7 @@ COMPLETE = replace(
     METADATA,
     data=DataSource("digits", "ab" * 32),
     settings={"recipe": "fast", "hidden": [4], "dropout": 0.5},
-    training_hashes=np.array([1, 2**32 - 1], np.uint32),
+    training_hashes=np.array([1, 2**64 - 1], np.uint64),
     parity=Parity(9, 1e-7, 0),
     reject_below=0.25,
     test=MeasuredAccuracy(8, 0.75, (0.5, 0.875)),
@@ -140,6 +140,16 @@ def test_metadata_is_read_as_it_was_written(layers, metadata):
     found = read_model(build_model(layers, metadata))[1]
     assert found == metadata
     np.testing.assert_array_equal(found.training_hashes, metadata.training_hashes)
+    assert found.training_hashes.dtype == np.uint64
+
+
+def test_files_with_hashes_of_four_bytes_are_read_and_written_as_they_are(layers):
+    hashes = np.array([1, 2**32 - 1], np.uint32)
+    written = replace(COMPLETE, training_hashes=hashes).to_properties()
+    assert written["tinysight_format"] == "2"
+    assert json.loads(written["training_hashes"]) == b64encode(b"\0\0\0\1\xff\xff\xff\xff").decode()
+    found = read_model(build_model(layers, replace(COMPLETE, training_hashes=hashes)))[1]
+    np.testing.assert_array_equal(found.training_hashes, hashes)
     assert found.training_hashes.dtype == np.uint32
 
 
@@ -153,12 +163,12 @@ def test_names_in_a_file_are_made_printable(layers):
 
 def test_the_entries_are_those_that_the_design_lists():
     assert {key: json.loads(value) for key, value in COMPLETE.to_properties().items()} == {
-        "tinysight_format": 2,
+        "tinysight_format": 3,
         "class_names": ["a", "b"],
         "framing": {"method": "whole", "height": 2, "width": 3, "channels": 1},
         "data": {"name": "digits", "sha256": "ab" * 32},
         "settings": {"recipe": "fast", "hidden": [4], "dropout": 0.5},
-        "training_hashes": b64encode(b"\0\0\0\1\xff\xff\xff\xff").decode(),
+        "training_hashes": b64encode(bytes(7) + b"\1" + b"\xff" * 8).decode(),
         "parity": {"num_images": 9, "max_difference": 1e-7, "num_other_classes": 0},
         "reject_below": 0.25,
         "test": {"num_images": 8, "accuracy": 0.75, "accuracy_interval": [0.5, 0.875]},
@@ -246,7 +256,7 @@ def test_metadata_that_does_not_fit_is_refused(data, changes, message):
         ("data", "5"), ("data", "null"), ("data", '{"name": "digits"}'), ("data", '{"name": 5, "sha256": ""}'),
         ("settings", "[]"), ("settings", '{"dropout": NaN}'), ("settings", '{"dropout": 1e999}'),
         ("training_hashes", "5"), ("training_hashes", '"not base64!"'), ("training_hashes", "null"),
-        ("training_hashes", '"QUJD"'), ("training_hashes", '"QUJDRA==é"'),
+        ("training_hashes", '"QUJD"'), ("training_hashes", '"QUJDRA=="'), ("training_hashes", '"QUJDRA==é"'),
         ("parity", '{"num_images": 9, "max_difference": Infinity, "num_other_classes": 0}'),
         ("parity", '{"max_difference": 0.1}'), ("test", '{"num_images": 9, "accuracy": "high"}'),
         ("test", '{"num_images": 9, "accuracy": 0.5, "accuracy_interval": ["nan", "nan"]}'),
@@ -283,11 +293,12 @@ def test_no_damage_gives_another_error_or_nan(layers):
 
 
 def test_files_of_earlier_versions_are_read(layers):
-    data = as_format_1(build_model(layers, COMPLETE))
+    earlier = replace(COMPLETE, training_hashes=np.array([1, 2**32 - 1], np.uint32))
+    data = as_format_1(build_model(layers, earlier))
     assert b"sha256\x12" not in data
     graph, metadata = read_model(data)
-    assert metadata == COMPLETE
-    assert build_model(graph.layers, metadata) == build_model(layers, COMPLETE)
+    assert metadata == earlier
+    assert build_model(graph.layers, metadata) == build_model(layers, earlier)
 
 
 def test_every_flipped_bit_of_weights_and_metadata_is_found(data, layers):

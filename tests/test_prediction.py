@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinysight import picture_sources, prediction
+from tinysight import prediction, zip_members
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError, PictureError, SettingsError
 from tinysight.picture_sources import PassedOver, count_sources, find_sources, read_member
 from tinysight.prediction import PICTURES_AT_A_TIME, predict_files, predict_sources
-from tinysight.preprocessing import framing
+from tinysight.preprocessing import framing, reading
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_archives_are_read_a_few_pictures_at_a_time(classifier, pictures, monkey
     with zipfile.ZipFile(pictures / "some.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(32):
             archive.writestr(f"{number}.png", (pictures / "0.png").read_bytes() + bytes(2**20))
-    monkeypatch.setattr(prediction, "BYTES_AT_A_TIME", 2**20)
+    monkeypatch.setattr(reading, "BYTES_AT_A_TIME", 2**20)
     tracemalloc.start()
     predictions, failures = predictions_of(classifier, [pictures / "some.zip"], 1)
     assert tracemalloc.get_traced_memory()[1] < 2**23
@@ -134,7 +134,7 @@ def test_files_are_read_ahead_up_to_so_many_bytes(classifier, pictures, monkeypa
     assert len(predictions_of(classifier, [pictures])[0]) == 5
     assert read == ["read_file"] * 5 + ["read_picture"] * 5
     read.clear()
-    monkeypatch.setattr(prediction, "BYTES_AT_A_TIME", 1)
+    monkeypatch.setattr(reading, "BYTES_AT_A_TIME", 1)
     assert len(predictions_of(classifier, [pictures])[0]) == 5
     assert read == ["read_file", "read_picture"] * 5
 
@@ -173,7 +173,7 @@ def test_pictures_below_a_folder_are_found_sorted_without_hidden_ones(class_fold
     *found, (folder, note) = find_sources([str(class_folders)])
     assert [content for _, content in found] == [str(path) for path in expected]
     assert isinstance(note, PassedOver)
-    assert note == f"{folder}: 1 file(s) that are no pictures and 1 link(s) to folders skipped"
+    assert note == f"{folder}: 1 file(s) that are no pictures and 1 link(s) to folders that are read anyway skipped"
     assert count_sources([str(class_folders)]) == 21
 
 
@@ -299,7 +299,7 @@ def test_members_that_would_be_unpacked_without_limit_are_named(tmp_path, pictur
 
 
 def test_a_member_larger_than_a_picture_may_be_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture_sources, "MAX_FILE_BYTES", 2**20)
+    monkeypatch.setattr(zip_members, "MAX_FILE_BYTES", 2**20)
     path = tmp_path / "some.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(2**24))

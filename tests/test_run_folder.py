@@ -8,6 +8,10 @@ import pytest
 
 from tinysight import run_folder
 from tinysight.classifier import Classifier
+from tinysight.data.dataset import SPLITS
+from tinysight.data.groups import NO_GROUP
+from tinysight.data.loading import load_images
+from tinysight.data.splits import split_images
 from tinysight.errors import OutputError
 from tinysight.evaluation import evaluate
 from tinysight.run_folder import check_output, save_run
@@ -57,7 +61,7 @@ def test_the_splits_name_each_image(run_folder, trained):
     assert len(rows) == 1797
     assert [row["split"] for row in rows].count("test") == len(trained.images.indices("test"))
     assert len({row["sha256"] for row in rows}) > 1700
-    assert rows[5]["source"] == "digits[5]"
+    assert rows[5]["file"] == "digits[5]"
     assert rows[5]["label"] == "5"
 
 
@@ -145,6 +149,33 @@ def test_a_failure_while_writing_leaves_the_old_run(trained, evaluation, tmp_pat
     assert (folder / "model.onnx").read_bytes() == before
 
 
+@pytest.mark.parametrize("kind", ["folder", "named set"])
+def test_splits_csv_given_back_is_the_same_split(class_folders, tmp_path, kind):
+    for folder in class_folders.iterdir():
+        (folder / "0.png").rename(folder / 'name, with "quotes".png')
+    (class_folders / "light" / "copy.png").write_bytes((class_folders / "light" / "1.png").read_bytes())
+    root = class_folders if kind == "folder" else "digits"
+    images = split_images(load_images(root), seed=5, group=r"(\d)\D*$")
+    split = images.split.copy()
+    split[3] = SPLITS.index("unused")
+    images = replace(images, split=split)
+    run_folder._write_splits(images, tmp_path / "splits.csv")
+    again = load_images(tmp_path / "splits.csv", root=root)
+    assert list(again.sources) == list(images.sources)
+    assert (again.class_names, again.data_hash) == (images.class_names, images.data_hash)
+    np.testing.assert_array_equal(again.split, images.split)
+    assert (images.groups == NO_GROUP).any() == (kind == "folder")
+    np.testing.assert_array_equal(again.groups == NO_GROUP, images.groups == NO_GROUP)
+    pairs = {*zip(again.groups.tolist(), images.groups.tolist(), strict=True)}
+    assert len(pairs) == len(set(images.groups.tolist()))
+    assert split_images(again, seed=9).split_hash == images.split_hash
+
+
+def test_without_groups_there_is_no_column_of_them(run_folder):
+    header = (run_folder / "splits.csv").read_text().splitlines()[0]
+    assert header == "file,label,split,sha256"
+
+
 def test_names_with_commas_and_quotes_are_quoted_in_csv(trained, tmp_path):
     names = [f'a "{row}",\nb' if row % 2 else f"plain {row}" for row in range(len(trained.images))]
     class_names = ("zero, or nought", *trained.images.class_names[1:])
@@ -152,6 +183,6 @@ def test_names_with_commas_and_quotes_are_quoted_in_csv(trained, tmp_path):
     run_folder._write_splits(images, tmp_path / "splits.csv")
     with (tmp_path / "splits.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["source"] for row in rows] == names
+    assert [row["file"] for row in rows] == names
     assert [row["label"] for row in rows] == [class_names[label] for label in images.labels]
     assert [row["sha256"] for row in rows] == [digest.tobytes().hex() for digest in images.hashes]

@@ -77,7 +77,7 @@ def test_without_the_images_there_is_a_report_that_says_why(run, tinysight, chan
         assert "<img" in (run / "report.html").read_text()
 
 
-@pytest.mark.parametrize("content", [None, "source,sha256,label,split\n", "a\n1\n"])
+@pytest.mark.parametrize("content", [None, "file,label,split,sha256\n", "a\n1\n"])
 def test_images_are_shown_only_with_the_splits_of_the_training(run, content):
     (run / "splits.csv").unlink() if content is None else (run / "splits.csv").write_text(content)
     assert "splits.csv" in write_report(run)[1]

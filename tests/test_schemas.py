@@ -57,6 +57,13 @@ def test_the_evaluation_of_a_run_fits_its_schema(run_folder):
     check("evaluation", json.loads((run_folder / "evaluation.json").read_bytes()))
 
 
+def test_an_evaluation_of_many_classes_fits_its_schema():
+    labels = np.arange(260)
+    evaluation = written(evaluate(classifier_of_answers(260), images_of_answers(labels // 2, labels, 260)))
+    check("evaluation", evaluation)
+    assert len(evaluation["confusion_counts"]) == 260
+
+
 @pytest.mark.parametrize("num_images", [1, 30])
 def test_an_evaluation_of_little_fits_its_schema(num_images):
     labels = np.arange(num_images) % 2

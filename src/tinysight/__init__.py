@@ -7,8 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .checks.run import Check as Check, check_images as check_images
     from .classifier import Classifier as Classifier, Prediction as Prediction
     from .comparison import Comparison as Comparison, compare as compare
+    from .cross_validation import CrossValidation as CrossValidation, cross_validate as cross_validate
     from .data.dataset import ImageSet as ImageSet
     from .data.loading import load_images as load_images
     from .data.splits import split_images as split_images
@@ -41,8 +43,10 @@ __version__ = "0.1.0"
 
 # The same names by module; the imports above are for type checkers.
 _MODULES = {
+    "checks.run": ("Check", "check_images"),
     "classifier": ("Classifier", "Prediction"),
     "comparison": ("Comparison", "compare"),
+    "cross_validation": ("CrossValidation", "cross_validate"),
     "data.dataset": ("ImageSet",),
     "data.loading": ("load_images",),
     "data.splits": ("split_images",),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from .classifier import Classifier
 from .data.dataset import ImageSet
 from .errors import DataError
-from .evaluation import known_images, labels_for, probabilities_of
+from .evaluation import labels_for, probabilities_of
 from .intervals import Z_95, mcnemar_p_value, paired_interval, wilson_interval
+from .unseen_images import known_images
 
 SIGNIFICANCE = 0.05  # a smaller p-value of the McNemar test decides
 Z_POWER = 0.841621  # quantile of the normal distribution with 80 % below it: the power that `images_needed` is for
@@ -113,8 +114,9 @@ def compare(
     images_b = images_b or images_a
     rows_a, rows_b, split, notes = _unseen_rows((a, b), (images_a, images_b), names)
     all_names = sorted({*images_a.class_names, *images_b.class_names, *a.class_names, *b.class_names})
+    shared = images_a.rows(rows_a)
     for name, classifier in zip(names, (a, b), strict=True):
-        labels_for(classifier, images_a, name)  # refuses classes that the classifier does not know
+        labels_for(classifier, shared, name)  # refuses classes that the classifier does not know
     labels, answers_a = _labels_and_answers(a, images_a, rows_a, all_names)
     labels_b, answers_b = _labels_and_answers(b, images_b, rows_b, all_names)
     if not np.array_equal(labels, labels_b):
@@ -140,7 +142,7 @@ def compare(
         better=better,
         images_needed=needed,
         verdict=verdict,
-        differing=_differing(images_a.rows(rows_a).sources, all_names, labels, answers_a, answers_b),
+        differing=_differing(shared.sources, all_names, labels, answers_a, answers_b),
         notes=notes,
     )
 

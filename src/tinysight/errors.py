@@ -1,4 +1,4 @@
-"""The error tree, and checks of choices and ranges.
+"""The error tree, and checks of choices, ranges and patterns.
 
 ::
 
@@ -15,6 +15,7 @@
 Each message is one line: what was received, what was expected, what to do.
 """
 
+import re
 import sys
 
 FIRST_PYTHON_WITHOUT_TENSORFLOW = (3, 14)  # as the extra `train` in pyproject.toml says
@@ -74,6 +75,15 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise `SettingsError` unless `value` is one of `choices`."""
     if value not in choices:
         raise SettingsError(f"{name} is {value!r}; expected one of: {', '.join(choices)}")
+
+
+def check_pattern(name: str, value: str) -> None:
+    """Raise `SettingsError` unless a text is a regular expression."""
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        example = r"such as '([^/_]+)_', which finds anna in cats/anna_1.png"
+        raise SettingsError(f"{name} is {value!r}, no regular expression ({error}); expected one {example}") from None
 
 
 def check_number(name: str, value: float, low: float, high: float) -> None:

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from .calibration_error import Calibration, measure_calibration
 from .classifier import Classifier
 from .data.cache import release_pages, row_slices
-from .data.dataset import ImageSet, leading_bytes
+from .data.dataset import ImageSet
 from .errors import DataError
 from .intervals import bootstrap_interval, mean_share_interval, wilson_interval
-from .onnx_file import DataSource
 from .rejection import CoveragePoint, OutsideScore, coverage_at, coverage_curve, score_outside
 from .training.calibration import apply_temperature
 from .training.scores import EPSILON, log_loss, log_losses
 
 MAX_MISTAKES_LISTED, MAX_CONFUSIONS_LISTED = 200, 20
+MAX_CLASSES_IN_MATRIX = 200  # of more, only the counts that are not 0 are kept: most are 0
 TOP_K = (2, 3, 5)
 
 
@@ -63,12 +63,39 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class FoldScore:
+    """The accuracy on one fold's images of the network that was not trained on them; `fold` is counted from 1."""
+
+    fold: int
+    num_images: int
+    num_correct: int
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """The scores of a cross-validation.
+
+    Attributes:
+        folds: One entry for each fold.
+        mean: Mean of the folds' accuracies.
+        deviation: Their standard deviation.
+        interval: 95 % interval of the mean by Student's t distribution, within 0…1.
+    """
+
+    folds: tuple[FoldScore, ...]
+    mean: float
+    deviation: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The scores of a classifier on a set of images.
 
     Attributes:
         data_name: What the images were loaded from.
-        split: Which of them were scored, such as ``test``.
+        split: Which of them were scored, such as ``test``; ``folds`` after a cross-validation.
         num_images: How many.
         num_correct: How many of them were classified correctly.
         accuracy: `num_correct` / `num_images`.
@@ -86,10 +113,14 @@ class Evaluation:
         at_reject_below: The reject option at that threshold.
         outside: How well images of no class are told from those of the classes; None where none were given.
         class_scores: One row a class.
-        confusion_matrix: Count of images of the row's class that were predicted as the column's.
+        confusion_matrix: Count of images of the row's class that were predicted as the column's; empty if there are
+            more than 200 classes.
+        confusion_counts: For more than 200 classes: row, column and count, for each count that is not 0. `matrix`
+            gives the whole.
         confusions: The most frequent pairs of true and predicted class, at most 20.
         mistakes: The images classified wrongly, the most confident mistakes first, at most 200.
         notes: What a reader must know to trust the figures.
+        fold_scores: The scores of each fold after a cross-validation, else None.
     """
 
     data_name: str
@@ -113,13 +144,24 @@ class Evaluation:
     class_names: tuple[str, ...]
     class_scores: tuple[ClassScore, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
+    confusion_counts: tuple[tuple[int, int, int], ...]
     confusions: tuple[Confusion, ...]
     mistakes: tuple[Mistake, ...]
     notes: tuple[str, ...] = ()
+    fold_scores: FoldScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as what JSON can hold."""
         return asdict(self)
+
+    def matrix(self) -> NDArray[np.int64]:
+        """Return the confusion matrix, int64 ``(num_classes, num_classes)``, however many classes there are."""
+        if self.confusion_matrix:
+            return np.array(self.confusion_matrix, np.int64)
+        whole = np.zeros((len(self.class_names), len(self.class_names)), np.int64)
+        rows, columns, counts = np.array(self.confusion_counts, np.int64).T
+        whole[rows, columns] = counts
+        return whole
 
 
 def evaluate(
@@ -198,7 +240,8 @@ def _score(
         outside=None if outside is None else _outside(classifier, confidence, outside),
         class_names=classifier.class_names,
         class_scores=_class_scores(classifier.class_names, confusion),
-        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        confusion_matrix=tuple(map(tuple, confusion.tolist())) if num_classes <= MAX_CLASSES_IN_MATRIX else (),
+        confusion_counts=() if num_classes <= MAX_CLASSES_IN_MATRIX else _counts(confusion),
         confusions=_confusions(classifier.class_names, confusion),
         mistakes=_mistakes(classifier, images, labels, probabilities),
         notes=notes,
@@ -208,7 +251,8 @@ def _score(
 def _notes(classifier: Classifier, images: ImageSet, outside: ImageSet | None) -> list[str]:
     """Return a note where the images lack classes, and one where images of no class have a class's name."""
     notes = []
-    if absent := sorted(set(classifier.class_names) - set(images.class_names)):
+    present = {images.class_names[label] for label in np.unique(images.labels)}
+    if absent := [name for name in classifier.class_names if name not in present]:
         more = f" and {len(absent) - 10} more classes" if len(absent) > 10 else ""
         notes.append(f"no images of {', '.join(absent[:10])}{more}")
     known = [name for name in classifier.class_names if outside is not None and name in outside.class_names]
@@ -262,6 +306,12 @@ def _top_k(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> tup
     return tuple(scores)
 
 
+def _counts(confusion: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
+    """Return row, column and count of each cell that is not 0."""
+    rows, columns = np.nonzero(confusion)
+    return tuple(zip(rows.tolist(), columns.tolist(), confusion[rows, columns].tolist(), strict=True))
+
+
 def _confusions(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[Confusion, ...]:
     others = confusion.copy()
     np.fill_diagonal(others, 0)
@@ -280,7 +330,7 @@ def _no_better_than_one_class(class_names: tuple[str, ...], confusion: NDArray[n
     if np.count_nonzero(counts) < 2 or np.trace(confusion) > counts[commonest]:
         return ""
     share = counts[commonest] / counts.sum()
-    advice = "train with --recipe accurate, another --framing, or more images of the other classes"
+    advice = "train with --class-weight balanced, --recipe accurate, or more images of the other classes"
     return f"no better than always answering {class_names[commonest]} ({100 * share:.2f} % of the images): {advice}"
 
 
@@ -302,17 +352,18 @@ def labels_for(classifier: Classifier, images: ImageSet, name: str = "the classi
         name: What error messages call the classifier.
 
     Raises:
-        DataError: The classifier does not know a class of the set.
+        DataError: The classifier does not know a class of one of the images.
     """
     position = {class_name: index for index, class_name in enumerate(classifier.class_names)}
-    unknown = [class_name for class_name in images.class_names if class_name not in position]
-    if unknown:
+    positions = np.array([position.get(class_name, -1) for class_name in images.class_names], np.int64)
+    labels: NDArray[np.int64] = positions[images.labels]
+    if (labels < 0).any():
+        unknown = [images.class_names[label] for label in np.unique(images.labels[labels < 0])]
         known = ", ".join(classifier.class_names[:12]) + (", …" if len(classifier.class_names) > 12 else "")
         raise DataError(
             f"{images.name}: has classes that {name} does not know: {', '.join(unknown[:5])} "
             f"(it knows {known}); rename their folders, or train on these images"
         )
-    labels: NDArray[np.int64] = np.array([position[name] for name in images.class_names], np.int64)[images.labels]
     return labels
 
 
@@ -345,40 +396,3 @@ def _mistakes(
         Mistake(int(row), images.sources[int(row)], names[labels[row]], names[predicted[row]], float(confidence[row]))
         for row in wrong
     )
-
-
-def known_images(classifier: Classifier, images: ImageSet) -> NDArray[np.bool_]:
-    """Return which images trained a classifier or chose its best epoch, bool ``(num_images,)``, by their hashes."""
-    return np.isin(leading_bytes(images.hashes), classifier.metadata.training_hashes)
-
-
-def unseen_images(classifier: Classifier, images: ImageSet) -> tuple[ImageSet, str, tuple[str, ...]]:
-    """Choose from a set the images that a classifier was not trained on.
-
-    Args:
-        classifier: What is to be scored.
-        images: A set as `load_images` returns it.
-
-    Returns:
-        The test images of the set, or all its images if it has none. Those that trained the classifier or chose its
-        best epoch are left out; they are recognised by the hashes of their pixels. Then a name for the images, and
-        notes for the report.
-
-    Raises:
-        DataError: The classifier was trained on all of them.
-    """
-    has_test_images = bool(len(images.indices("test")))
-    images = images.subset("test") if has_test_images else images
-    is_known = known_images(classifier, images)
-    unseen = images.rows(np.flatnonzero(~is_known))
-    if not len(unseen):
-        raise DataError(f"{images.name}: the classifier was trained on all of these images; they prove nothing")
-    if is_known.any():
-        note = f"{is_known.sum():,} of the {len(images):,} images are left out: the classifier was trained on them"
-        is_own_set = classifier.metadata.data == DataSource(images.name, images.data_hash)
-        return unseen, "test" if is_own_set else "unseen", (note,)
-    if has_test_images:
-        return unseen, "test", ()
-    tells = len(classifier.metadata.training_hashes)
-    unknown = "" if tells else ", and the classifier does not tell which images it was trained on"
-    return unseen, "all", (f"the set has no test images of its own; all were used{unknown}",)

@@ -113,7 +113,7 @@ def choose_pictures(
         nearest = _nearest(pixels, training)
         explained += [
             Explained(
-                Picture(_address(image), names[labels[row]]),
+                Picture(picture_address(image), names[labels[row]]),
                 names[predicted[row]],
                 float(probabilities[row, predicted[row]]),
                 names[other],
@@ -139,7 +139,7 @@ def _overlays(
     if not classifier.is_dense:
         return [""] * len(pixels)
     contributions = attribute(classifier.layers, pixels, predicted, compared).pixels
-    return [_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
+    return [picture_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
 
 
 def _nearest(
@@ -152,12 +152,12 @@ def _nearest(
     rows = compared_rows(rows, images.images.shape[1:])
     names, labels = images.class_names, images.labels
     return [
-        tuple(Picture(_address(images.images[row]), names[labels[row]]) for row in near)
+        tuple(Picture(picture_address(images.images[row]), names[labels[row]]) for row in near)
         for near in nearest_images(pixels, images.images, rows, NUM_NEAREST)
     ]
 
 
-def _address(pixels: NDArray[np.uint8]) -> str:
+def picture_address(pixels: NDArray[np.uint8]) -> str:
     """Return an image as a ``data:`` address."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     kind = "PNG" if max(image.size) <= SIDE_OF_PIXELS else "JPEG"

@@ -28,8 +28,9 @@ from .preprocessing.framing import Framing
 if TYPE_CHECKING:
     import onnxruntime
 
-FORMAT_KEY, FORMAT = "tinysight_format", 2  # counted up when older versions of Tinysight could not read the file
+FORMAT_KEY, FORMAT = "tinysight_format", 3  # counted up when older versions of Tinysight could not read the file
 HASH_KEY = "sha256"  # of the content; files of format 1 may lack it
+FORMAT_WITH_SHORT_HASHES = 2  # and before: hashes of training images have four bytes
 MAX_MODEL_BYTES = 2**30
 
 
@@ -100,8 +101,9 @@ class ModelMetadata:
         framing: How a picture becomes the network's input.
         data: What it was trained on.
         settings: How it was trained, as what JSON can hold.
-        training_hashes: First four bytes of the SHA-256 of each image that trained it or chose its best epoch, uint32
-            ``(num_images,)``; empty where they are not stored. Not compared by ``==``.
+        training_hashes: First eight bytes of the SHA-256 of each image that trained it or chose its best epoch, uint64
+            ``(num_images,)``, as `hash_numbers` gives them; of files of format 1 and 2 the first four bytes, uint32.
+            Empty where they are not stored. Not compared by ``==``.
         parity: Agreement of ONNX Runtime with Keras on the validation images.
         reject_below: Probability below which a picture is probably of no class, 0…1; 0 where it was not measured.
         test: Accuracy on the test images.
@@ -113,7 +115,7 @@ class ModelMetadata:
     framing: Framing
     data: DataSource | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    training_hashes: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32), compare=False)
+    training_hashes: NDArray[np.unsignedinteger] = field(default_factory=lambda: np.empty(0, np.uint64), compare=False)
     parity: Parity | None = None
     reject_below: float = 0.0
     test: MeasuredAccuracy | None = None
@@ -126,8 +128,10 @@ class ModelMetadata:
         Raises:
             ValueError: A number is NaN or infinite, which JSON cannot hold.
         """
-        entries = {FORMAT_KEY: FORMAT, **{key: value for key, value in asdict(self).items() if value is not None}}
-        entries["training_hashes"] = b64encode(self.training_hashes.astype(">u4").tobytes()).decode()
+        hashes = self.training_hashes
+        version = FORMAT if hashes.dtype == np.uint64 else FORMAT_WITH_SHORT_HASHES
+        entries = {FORMAT_KEY: version, **{key: value for key, value in asdict(self).items() if value is not None}}
+        entries["training_hashes"] = b64encode(hashes.astype(hashes.dtype.newbyteorder(">")).tobytes()).decode()
         return {key: json.dumps(value, allow_nan=False) for key, value in entries.items()}
 
     @classmethod
@@ -143,18 +147,19 @@ class ModelMetadata:
         """
         if FORMAT_KEY not in stored:
             raise ModelFileError(f"{name}: an ONNX model, but not a Tinysight classifier; 'tinysight train' writes one")
-        version = _read_entry(FORMAT_KEY, stored, name)
+        version = _read_entry(FORMAT_KEY, stored, name, READERS)
         if not 1 <= version <= FORMAT:
             raise ModelFileError(f"{name}: has format {version}, this version reads 1 to {FORMAT}; update Tinysight")
         required = ("class_names", "framing")
         found = [entry.name for entry in fields(cls) if entry.name in stored or entry.name in required]
-        return cls(**{key: _read_entry(key, stored, name) for key in found})
+        readers = READERS | READERS_OF_SHORT_HASHES if version <= FORMAT_WITH_SHORT_HASHES else READERS
+        return cls(**{key: _read_entry(key, stored, name, readers) for key in found})
 
 
-def _read_entry(key: str, stored: Mapping[str, str], name: str) -> Any:
+def _read_entry(key: str, stored: Mapping[str, str], name: str, readers: "Readers") -> Any:
     """Return the checked value of an entry."""
     try:
-        return READERS[key](json.loads(stored[key], parse_float=_finite_number, parse_constant=_finite_number))
+        return readers[key](json.loads(stored[key], parse_float=_finite_number, parse_constant=_finite_number))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise ModelFileError(f"{name}: its metadata is damaged ({key}); train it or fetch it again") from None
 
@@ -179,8 +184,9 @@ def _read_names(value: Any) -> tuple[str, ...]:
     return names
 
 
-def _read_hashes(value: Any) -> NDArray[np.uint32]:
-    return np.frombuffer(b64decode(_of_type(str, value), validate=True), ">u4").astype(np.uint32)
+def _read_hashes(num_bytes: int, value: Any) -> NDArray[np.unsignedinteger]:
+    hashes = np.frombuffer(b64decode(_of_type(str, value), validate=True), f">u{num_bytes}")
+    return hashes.astype(f"=u{num_bytes}")
 
 
 def _read_share(value: Any) -> float:
@@ -205,19 +211,21 @@ def _read_object(kind: Any, value: Any) -> Any:
     return kind(**values)
 
 
-READERS: Mapping[str, Callable[[Any], Any]] = {  # of each entry's JSON
+Readers = dict[str, Callable[[Any], Any]]
+READERS: Readers = {  # of each entry's JSON
     FORMAT_KEY: partial(_of_type, int),
     "class_names": _read_names,
     "framing": partial(_read_object, Framing),
     "data": partial(_read_object, DataSource),
     "settings": partial(_of_type, dict),
-    "training_hashes": _read_hashes,
+    "training_hashes": partial(_read_hashes, 8),
     "parity": partial(_read_object, Parity),
     "reject_below": _read_share,
     "test": partial(_read_object, MeasuredAccuracy),
     "temperature": _read_temperature,
     "pretrained": partial(_read_object, PretrainedWeights),
 }
+READERS_OF_SHORT_HASHES: Readers = {"training_hashes": partial(_read_hashes, 4)}
 
 
 def build_model(layers: Sequence[Layer], metadata: ModelMetadata, network: Network | None = None) -> bytes:

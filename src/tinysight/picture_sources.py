@@ -4,22 +4,18 @@ import glob
 import os
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from .errors import PictureError
-from .preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content, is_picture_file
+from .links import FollowedLinks
+from .preprocessing.formats import has_suffix, is_picture_file
 from .preprocessing.inputs import MAX_FILE_BYTES
+from .zip_members import ARCHIVE_ERRORS, is_picture_member, member_fault
 
 STANDARD_INPUT = "-"
-ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError)
-# How members of an archive may be compressed. Python unpacks the other methods without a limit: 9 KB of BZIP2 became
-# 12 GiB in memory.
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-METHOD_NAMES = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 
 
 class ArchiveMember(NamedTuple):
@@ -103,8 +99,11 @@ def _failure(name: str, reason: str) -> Source:
 
 
 def _find_below(folder: str) -> Iterator[Source]:
-    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over."""
-    top, waiting = folder, [folder]
+    """Yield the pictures below a folder, sorted, without hidden ones; then what was passed over.
+
+    Links to folders outside are followed, see `FollowedLinks`.
+    """
+    top, waiting, links = folder, [folder], FollowedLinks(folder)
     num_others = num_links = 0
     while waiting:
         folder = waiting.pop()
@@ -117,7 +116,10 @@ def _find_below(folder: str) -> Iterator[Source]:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - a loop raises nothing
-                        num_links += 1
+                        if links.follow(entry.path):
+                            folders.append(entry.name)
+                        else:
+                            num_links += 1
                     elif _is_picture(entry):
                         files.append(entry.name)
                     else:
@@ -139,7 +141,7 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _passed_over(name: str, num_others: int, num_links: int = 0) -> Iterator[Source]:
-    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders"))
+    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders that are read anyway"))
     if found := [f"{count:,} {what}" for count, what in counts if count]:
         yield name, PassedOver(f"{name}: {' and '.join(found)} skipped")
 
@@ -177,7 +179,7 @@ def _in_archive(name: str) -> Iterator[Source]:
             for position, member in enumerate(archive.infolist()):
                 if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
                     continue
-                if has_suffix(member.filename) or _is_picture_member(archive, member):
+                if has_suffix(member.filename) or is_picture_member(archive, member):
                     yield f"{name}/{member.filename}", _checked_member(name, position, member)
                 else:
                     num_others += 1
@@ -186,23 +188,7 @@ def _in_archive(name: str) -> Iterator[Source]:
     yield from _passed_over(name, num_others)
 
 
-def _is_picture_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Tell whether a file in an archive is a picture under another suffix; one that cannot be read is none."""
-    if member.compress_type not in METHODS:
-        return False
-    try:
-        with archive.open(member) as file:
-            return is_picture_content(member.filename, file.read(NUM_START_BYTES))
-    except ARCHIVE_ERRORS:
-        return False
-
-
 def _checked_member(archive: str, position: int, member: zipfile.ZipInfo) -> ArchiveMember | PictureError:
-    name = f"{archive}/{member.filename}"
-    if member.compress_type not in METHODS:
-        method = METHOD_NAMES.get(member.compress_type, f"method {member.compress_type}")
-        reason = f"is compressed with {method}; expected deflate: make the archive anew with any ZIP program"
-        return PictureError(f"{name}: {reason}")
-    if member.file_size > MAX_FILE_BYTES:
-        return PictureError(f"{name}: the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    if fault := member_fault(member):
+        return PictureError(f"{archive}/{member.filename}: {fault}")
     return ArchiveMember(archive, position, member.file_size)

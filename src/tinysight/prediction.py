@@ -4,7 +4,6 @@ At most four batches of 128 pictures for each process are under way at a time, h
 """
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,13 +21,11 @@ from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture, without_warnings
 from .preprocessing.framing import Framed, frame_pictures
 from .preprocessing.inputs import read_file
+from .preprocessing.reading import PICTURE_SECONDS, PICTURES_AT_A_TIME, ended_reason, failure_reason, read_ahead
 from .preprocessing.turns import LARGE_PICTURES
-from .process_pool import map_in_processes
+from .process_pool import limit_time, map_in_processes
 
-PICTURES_AT_A_TIME = 128
-BYTES_AT_A_TIME = 2**24  # of pictures' files, or a single larger one
 QUICK_BYTES = 2**22  # of files that are certain to take seconds only, whatever is in them
-PICTURE_SECONDS = 30  # of computing that a picture may take, where processes read them; the largest take about three
 PICTURES_A_TIMER = 8  # pictures that share this time: setting it takes a hundredth of reading a small picture
 Finish = Callable[[Sequence[Prediction], Sequence[Framed]], Any]
 
@@ -188,8 +185,7 @@ def _one_by_one(
 
 def _ended(batch: list[Source]) -> Outcome:
     """Return the outcome for a single picture that has ended its process."""
-    reason = f"reading it crashed, or took longer than {PICTURE_SECONDS} seconds of computing; save it anew"
-    return Outcome(0, None, [(0, f"{batch[0][0]}: {reason}")], [])
+    return Outcome(0, None, [(0, f"{batch[0][0]}: {ended_reason(PICTURE_SECONDS)}")], [])
 
 
 def _batches(sources: Iterator[Source]) -> Iterator[list[Source]]:
@@ -221,7 +217,7 @@ def _frame_together(classifier: Classifier, pictures: list[Source], has_time_lim
     failures: list[tuple[int, str]] = []
 
     def read() -> Iterator[Image]:
-        for position, (name, content) in enumerate(_read_ahead(pictures)):
+        for position, (name, content) in enumerate(read_ahead(_contents(pictures))):
             if has_time_limit and position % PICTURES_A_TIMER == 0:
                 limit_time(PICTURE_SECONDS)
             try:
@@ -250,10 +246,8 @@ def _frame_each(classifier: Classifier, pictures: list[Source], has_time_limit: 
     for position, source in enumerate(pictures):
         try:
             one = _frame_together(classifier, [source], has_time_limit)
-        except MemoryError:
-            failures.append((position, f"{source[0]}: there is not enough memory for it; make it smaller"))
         except Exception as error:
-            failures.append((position, f"{source[0]}: unexpected {type(error).__name__}; please report it"))
+            failures.append((position, f"{source[0]}: {failure_reason(error)}"))
         else:
             sources += one[0]
             framed += one[1]
@@ -261,24 +255,8 @@ def _frame_each(classifier: Classifier, pictures: list[Source], has_time_limit: 
     return sources, framed, failures
 
 
-def limit_time(seconds: float) -> None:
-    """Have the system end this process after so much computing time; 0: never. On Windows this does nothing."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-
-
-def _read_ahead(batch: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
-    """Read files, small ones many at a time: this keeps each step's code in the processor's cache."""
-    contents: list[tuple[str, bytes | PictureError]] = []
-    num_bytes = 0
-    for name, source in batch:
-        content = _content(name, source)
-        contents.append((name, content))
-        num_bytes += len(content) if isinstance(content, bytes) else 0
-        if num_bytes >= BYTES_AT_A_TIME:
-            yield from contents
-            contents, num_bytes = [], 0
-    yield from contents
+def _contents(pictures: list[Source]) -> Iterator[tuple[str, bytes | PictureError]]:
+    return ((name, _content(name, source)) for name, source in pictures)
 
 
 def _content(name: str, source: str | ArchiveMember | bytes | PictureError) -> bytes | PictureError:

@@ -86,6 +86,12 @@ def map_in_processes(
                     idle.append(processes.replace(connection))
 
 
+def limit_time(seconds: float) -> None:
+    """Have the system end this process after so much computing time; 0: never. On Windows this does nothing."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
 class ProcessKilledError(TinysightError):
     """A process was killed, or crashed."""
 

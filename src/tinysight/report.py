@@ -80,7 +80,9 @@ def render_report(
     environment.filters.update(percent=percent, interval=interval, probability=probability)
     run = run or RunFacts()
     is_table = len(evaluation.class_names) <= MAX_CLASSES_IN_TABLE
-    scores = [_with_intervals(evaluation, place) for place in range(len(evaluation.class_names))]
+    matrix = evaluation.matrix()
+    hits, predicted = matrix.diagonal().tolist(), matrix.sum(axis=0).tolist()
+    scores = [_with_intervals(*of_class) for of_class in zip(evaluation.class_scores, hits, predicted, strict=True)]
     return environment.get_template("report.html").render(
         evaluation=evaluation,
         run=run,
@@ -148,6 +150,9 @@ def _figures(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
     rows = [
         ("accuracy", share(evaluation.accuracy), ends(evaluation.accuracy_interval), "share of images that are right")
     ]
+    if folds := evaluation.fold_scores:
+        what = f"mean of {len(folds.folds)} networks, each on its own fold; standard deviation {share(folds.deviation)}"
+        rows.append(("accuracy of the folds", share(folds.mean), ends(folds.interval), what))
     balanced = share(evaluation.balanced_accuracy), ends(evaluation.balanced_accuracy_interval)
     rows.append(("balanced accuracy", *balanced, "the same for each class, then the mean over the classes"))
     for top in evaluation.top_k:
@@ -212,7 +217,7 @@ def _matrix_rows(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, floa
 
 
 def _matrix_plot(evaluation: Evaluation) -> str:
-    counts = np.array(evaluation.confusion_matrix, np.float64)
+    counts = evaluation.matrix()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     description = (
         f"Confusion matrix of {len(counts)} classes: {evaluation.num_correct:,} of {evaluation.num_images:,} images "
@@ -221,10 +226,10 @@ def _matrix_plot(evaluation: Evaluation) -> str:
     return plot_matrix(np.sqrt(shares), evaluation.class_names, description)
 
 
-def _with_intervals(evaluation: Evaluation, place: int) -> tuple[ClassScore, Interval | None, Interval | None]:
+def _with_intervals(
+    score: ClassScore, hits: int, num_predicted: int
+) -> tuple[ClassScore, Interval | None, Interval | None]:
     """Return a class's scores with Wilson's intervals of precision and recall."""
-    score, matrix = evaluation.class_scores[place], evaluation.confusion_matrix
-    hits, num_predicted = matrix[place][place], sum(row[place] for row in matrix)
     precision, recall = (wilson_interval(hits, whole) if whole else None for whole in (num_predicted, score.num_images))
     return score, precision, recall
 

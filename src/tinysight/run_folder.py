@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from .data.cache import cache_folder
 from .data.dataset import SPLITS, ImageSet
+from .data.groups import NO_GROUP
 from .errors import OutputError
 from .evaluation import Evaluation
 from .files import flush, flush_folder, write_whole
@@ -267,12 +268,13 @@ def describe_training(training: "Training", verdict: str = "") -> dict[str, Any]
 
 
 def _write_splits(images: ImageSet, path: Path) -> None:
-    """Write a row for each image, `ROWS_AT_A_TIME` in memory.
+    """Write a row for each image, `ROWS_AT_A_TIME` in memory: a manifest, which `load_images` reads.
 
-    The fields are joined and quoted by hand: `csv.writer` takes five times as long (6 million rows).
+    A group's name is its number. The fields are joined and quoted by hand: `csv.writer` takes five times as long (6
+    million rows).
     """
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.write("source,sha256,label,split\n")
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:  # any file's name
+        file.write(f"file,label,split,{'' if images.groups is None else 'group,'}sha256\n")
         class_names = [_csv_field(name) for name in images.class_names]
         sources = map(_csv_field, images.sources)
         for start in range(0, len(images), ROWS_AT_A_TIME):
@@ -281,8 +283,13 @@ def _write_splits(images: ImageSet, path: Path) -> None:
             hashes = [digits[first : first + 64] for first in range(0, len(digits), 64)]
             labels = [class_names[label] for label in images.labels[chunk].tolist()]
             names = [SPLITS[code] for code in images.split[chunk].tolist()]
-            rows = zip(islice(sources, len(names)), hashes, labels, names, strict=True)
+            groups = [] if images.groups is None else [_group_names(images.groups[chunk])]
+            rows = zip(islice(sources, len(names)), labels, names, *groups, hashes, strict=True)
             file.writelines(f"{','.join(row)}\n" for row in rows)
+
+
+def _group_names(groups: NDArray[np.int64]) -> list[str]:
+    return ["" if group == NO_GROUP else str(group) for group in groups.tolist()]
 
 
 def _csv_field(text: str) -> str:

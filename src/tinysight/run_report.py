@@ -32,6 +32,9 @@ NEEDED = {  # in settings.json
     "framing": ("method",),
     "versions": (),
 }
+NO_GALLERY_OF_FOLDS = (
+    "The images are not shown: in a cross-validation each is scored by the network of its fold, which is not kept."
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def report_of(
     if images is None:
         return render_report(run.evaluation, facts, None, missing)
     test_images = images.subset("test")
+    if not len(test_images):
+        return render_report(run.evaluation, facts, None, NO_GALLERY_OF_FOLDS)
     if probabilities is None:
         probabilities = probabilities_of(run.classifier, test_images.images)
     training = images, images.indices("train")

@@ -165,7 +165,7 @@ BAD_DATA = {
     "many classes": (lambda folder: npz(folder, x_train=IMAGES, y_train=LABELS), ["4 images, 4 classes", "3 or more"]),
     "truncated IDX": (lambda folder: idx_folder(folder, cut=5), ["truncated", "train-images"]),
     "no IDX": (lambda folder: idx_folder(folder, magic=0x77), ["type 0x77"]),
-    "IDX counts": (lambda folder: idx_folder(folder, num_labels=18), ["20 train images but 18 labels"]),
+    "IDX counts": (lambda folder: idx_folder(folder, num_labels=18), ["train: 20 images but 18 labels"]),
     "pickle": (lambda folder: npz(folder, x_train=IMAGES, y_train=np.array([None] * 4)), ["pickled"]),
     "missing keys": (lambda folder: npz(folder, pictures=IMAGES), ["x_train", "set.npz"]),
     "a text file": (lambda _: __file__, ["is a file"]),

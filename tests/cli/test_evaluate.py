@@ -38,7 +38,7 @@ def test_it_prints_json_and_nothing_else(tinysight, model_path):
     status, printed, error = tinysight("evaluate", model_path, "digits", "--json")
     assert (status, error) == (0, "")
     evaluation = json.loads(printed)
-    assert evaluation["num_images"] == 359
+    assert evaluation["num_images"] == 352
     assert evaluation["accuracy_interval"][0] < evaluation["accuracy"] < evaluation["accuracy_interval"][1]
     assert evaluation["outside"] is None
 

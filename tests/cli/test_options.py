@@ -1,3 +1,4 @@
+import shlex
 from dataclasses import fields
 from typing import Any
 
@@ -43,6 +44,8 @@ def other_value(setting):
         return value, (value,)
     if setting.name == "hidden":
         return "12,8", ("12,8",)
+    if setting.name == "group":
+        return "(a|b) c", ("(a|b) c",)
     low, high = setting.metadata["limits"]
     value = 2 if setting.type in (int, int | None) else (low + high) / 2
     return value, (str(value),)
@@ -82,8 +85,10 @@ def test_help_lists_the_common_options_first(tinysight, command, panels):
 
 
 def test_the_options_of_settings_give_the_same_settings():
-    chosen = TrainingSettings(recipe="fast", dropout=0.3, hidden=(64, 32), batch_norm=False, flip=True, seed=3)
-    given = parsed(*" ".join(setting_arguments(chosen)).split())
+    chosen = TrainingSettings(
+        recipe="fast", dropout=0.3, hidden=(64, 32), batch_norm=False, flip=True, seed=3, group=r"^(\w+?) '_"
+    )
+    given = parsed(*shlex.split(" ".join(setting_arguments(chosen))))
     assert TrainingSettings(**{**given, "hidden": parse_hidden(given["hidden"])}) == chosen
     assert setting_arguments(TrainingSettings()) == []
 

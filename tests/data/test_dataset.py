@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,15 @@ def test_the_data_hash_depends_on_pixels_labels_and_names(class_folders):
     renamed = load_images(class_folders)
     np.testing.assert_array_equal(renamed.images, images.images)
     assert renamed.data_hash != images.data_hash
+
+
+@pytest.mark.parametrize("chosen", [[2, 0, 1], [0, 0, 2], [-2, -1], [18, 20]])
+def test_rows_that_do_not_rise_are_refused(class_folders, chosen):
+    with pytest.raises(ValueError, match="expected rising positions"):
+        load_images(class_folders).rows(np.array(chosen))
+
+
+def test_rows_keep_their_groups(class_folders):
+    images = replace(load_images(class_folders), groups=np.arange(20) // 2)
+    np.testing.assert_array_equal(images.rows(np.array([1, 2, 7])).groups, [0, 1, 3])
+    assert images.data_hash == replace(images, groups=None).data_hash

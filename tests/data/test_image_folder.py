@@ -1,10 +1,17 @@
 import os
 import sys
 
-import numpy as np
+import pytest
 
-from tinysight.data.image_folder import decode_files, list_picture_files
-from tinysight.preprocessing.framing import Framing
+from tinysight.data.image_folder import read_folder
+from tinysight.data.listing import list_class_folders
+from tinysight.data.loading import load_images
+from tinysight.errors import DataError
+
+
+def list_picture_files(folder):
+    listing = list_class_folders(read_folder(str(folder)))
+    return listing.pictures, [*listing.notes, *listing.problems]
 
 
 def test_hidden_things_and_empty_folders_are_no_classes(class_folders):
@@ -78,10 +85,9 @@ def test_pictures_under_other_suffixes_are_found_by_their_content(class_folders)
     (class_folders / "dark" / "notes").write_text("no picture")
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 20
-    assert {file.path.name for file in files} >= set(odd.values())
-    assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped"]
-    images = np.zeros((20, 28, 28), np.uint8)
-    assert decode_files(files, Framing(), images, lambda _: None) == ([""] * 20, {})
+    assert {file.name.rpartition("/")[2] for file in files} >= set(odd.values())
+    assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped: notes"]
+    assert len(load_images(class_folders)) == 20
 
 
 def test_what_is_no_file_is_named(class_folders):
@@ -89,15 +95,42 @@ def test_what_is_no_file_is_named(class_folders):
     os.mkfifo(dark / "pipe.png")
     os.mkfifo(class_folders / "pipe")
     (dark / "gone.png").symlink_to("nothing")
-    (dark / "linked").symlink_to(class_folders / "light")
+    (dark / "gone").symlink_to("nothing")
+    (dark / "loop.png").symlink_to("loop.png")
+    listing = list_class_folders(read_folder(str(class_folders)))
+    assert len(listing.pictures) == 20
+    assert listing.notes == [
+        f"{class_folders / 'pipe'}: a pipe, a socket or a device; skipped",
+        f"{dark / 'gone'}: a link that leads nowhere; skipped",
+        f"{dark / 'pipe.png'}: a pipe, a socket or a device; skipped",
+    ]
+    assert listing.problems == [
+        f"{dark / 'gone.png'}: a link that leads nowhere",
+        f"{dark / 'loop.png'}: a link that leads nowhere",
+    ]
+
+
+def test_links_to_folders_outside_are_followed_once(class_folders, tmp_path):
+    outside = tmp_path / "outside"
+    (class_folders / "light").rename(outside)
+    (class_folders / "light").symlink_to(outside)
+    (class_folders / "same").symlink_to(outside)
+    (outside / "loop").symlink_to(class_folders)
+    (class_folders / "dark" / "inside").symlink_to(outside)
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 20
-    assert skipped == [
-        f"{class_folders / 'pipe'}: a pipe, a socket or a device; skipped",
-        f"{dark / 'gone.png'}: a link that leads nowhere; skipped",
-        f"{dark / 'pipe.png'}: a pipe, a socket or a device; skipped",
-        f"{dark / 'linked'}: a link to a folder; skipped",
-    ]
+    assert {file.class_name for file in files} == {"dark", "light"}
+    assert sorted(line.partition(": ")[0] for line in skipped) == sorted(
+        map(str, (class_folders / "dark" / "inside", class_folders / "same", class_folders / "light" / "loop"))
+    ), skipped
+    assert all(line.endswith("a link to a folder that is read anyway; skipped") for line in skipped)
+
+
+def test_a_link_in_a_class_does_not_take_another_classs_pictures(class_folders):
+    (class_folders / "dark" / "a").symlink_to(class_folders / "light")
+    files, skipped = list_picture_files(class_folders)
+    assert [file.class_name for file in files] == ["dark"] * 10 + ["light"] * 10
+    assert len(skipped) == 1
 
 
 def test_folders_may_be_deeper_than_calls(class_folders):
@@ -111,7 +144,7 @@ def test_folders_may_be_deeper_than_calls(class_folders):
     finally:
         sys.setrecursionlimit(before)
     assert (len(files), skipped) == (20, [])
-    assert [file.path.name for file in files if file.class_name == "dark"][-1] == "deep.png"
+    assert [file.name.rpartition("/")[2] for file in files if file.class_name == "dark"][-1] == "deep.png"
 
 
 def test_names_of_classes_are_printable(class_folders):
@@ -120,3 +153,8 @@ def test_names_of_classes_are_printable(class_folders):
     (class_folders / "light").rename(class_folders / "a\u202eb")
     files, _ = list_picture_files(class_folders)
     assert {file.class_name for file in files} == {"\\udcff\\x1b[31m", "a\\u202eb"}
+
+
+def test_pictures_in_no_class_folder_alone_are_refused(class_folders):
+    with pytest.raises(DataError, match="holds no pictures in class folders"):
+        list_picture_files(class_folders / "dark")

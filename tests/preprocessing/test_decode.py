@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from tinysight.preprocessing import bands, decode
 from tinysight.preprocessing.decode import num_pixels, read_picture
 from tinysight.preprocessing.jpeg import num_scans
 from tinysight.preprocessing.turns import LARGE_PICTURES
+
+DIGITS = Path(__file__).parents[2] / "docs" / "examples" / "digits"
 
 
 def encoded(picture, kind="PNG", **options):
@@ -38,6 +41,31 @@ def test_every_mode_becomes_grey_or_colour_of_8_bits(mode):
     values = np.asarray(read.convert("L")).astype(int)
     assert values[:, 0].max() <= 3
     assert values[:, -1].min() >= 252
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "array"])
+def test_grey_of_16_bits_is_read_by_the_least_depth_that_holds_it(bits, kind):
+    levels = np.tile(np.linspace(0, 2**bits - 1, 30), (20, 1)).astype(np.uint16)
+    picture = Image.fromarray(levels)
+    read = read_picture(picture if kind == "array" else encoded(picture, kind))
+    np.testing.assert_array_equal(np.asarray(read), np.rint(levels * (255 / (2**bits - 1))))
+
+
+def test_a_digit_is_the_same_however_it_is_stored(classifier):
+    """In 16 bits, in 12 of 16, in CMYK, or with transparency around it, on black or on white."""
+    with Image.open(DIGITS / "five.jpg") as picture:
+        grey = picture.convert("L")
+    wide = np.asarray(grey).astype(np.uint16)
+    alpha = grey.point(lambda level: 255 if level < 160 else 0)
+    on_black, on_white = (Image.merge("LA", (Image.new("L", grey.size, level), alpha)) for level in (255, 0))
+    same = [grey, Image.fromarray(wide * 257), Image.fromarray(wide * 16), Image.fromarray(wide * 4)]
+    files = [encoded(picture) for picture in (*same, on_black, on_white)]
+    files.append(encoded(grey.convert("CMYK"), "TIFF"))
+    predictions = list(classifier.predict(files))
+    assert len({prediction.class_name for prediction in predictions}) == 1
+    exact = [prediction.probability for prediction in predictions[:4]]
+    np.testing.assert_allclose(exact, exact[0], atol=0.01)
 
 
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])

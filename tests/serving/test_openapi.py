@@ -162,7 +162,7 @@ def test_generated_requests_are_answered_as_the_document_says(service):
         for mode in schemathesis.GenerationMode:
 
             @settings(
-                max_examples=15,
+                max_examples=30,
                 deadline=None,
                 database=None,
                 derandomize=True,

@@ -16,6 +16,7 @@ from .. import __version__
 from ..errors import SettingsError, TinysightError
 from . import console
 from .cache import cache
+from .check import check
 from .compare import compare
 from .evaluate import evaluate
 from .export import export
@@ -100,6 +101,6 @@ def options(
     """Train a small image classifier on your CPU, measure it, and ship it as one file."""
 
 
-for command in (train, evaluate, compare, report, study, predict, export, serve, summary):
+for command in (train, check, evaluate, compare, report, study, predict, export, serve, summary):
     app.command()(command)
 app.add_typer(cache, name="cache")

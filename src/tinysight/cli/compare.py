@@ -11,7 +11,7 @@ from rich.text import Text
 from ..escapes import printable
 from . import console
 from .console import percent, print_line, print_table
-from .options import DONE, DONE_IN_PART, DataArgument
+from .options import DONE, DONE_IN_PART, DataArgument, RootOption
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -23,6 +23,7 @@ def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="A classifier file.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another classifier file.")],
     data: DataArgument,
+    root: RootOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole comparison as JSON instead of tables.")
     ] = False,
@@ -39,9 +40,9 @@ def compare(
 
     first, second = Classifier.load(a), Classifier.load(b)
     with console.progress_bar() as progress:
-        images = load_images(data, like=first.framing, progress=progress)
+        images = load_images(data, like=first.framing, progress=progress, root=root)
         is_same = first.framing == second.framing
-        others = images if is_same else load_images(data, like=second.framing, progress=progress)
+        others = images if is_same else load_images(data, like=second.framing, progress=progress, root=root)
     console.show_left_out(images)
     comparison = score(first, second, images, others, (str(a), str(b)))
     if as_json:

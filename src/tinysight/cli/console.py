@@ -2,9 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -16,9 +15,8 @@ from ..escapes import printable
 if TYPE_CHECKING:
     from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
-    from ..training.progress import EpochResult
-    from ..training.train import Training
 
+NUM_CLASSES_NAMED = 10
 FRAMING_LINES = {
     "ink": "framing ink: the one drawn character in each picture is cut out and centred (or use --framing whole)",
     "whole": "framing whole: each picture is fitted to that size (for drawn characters use --framing ink)",
@@ -126,29 +124,14 @@ def show_images(images: "ImageSet") -> None:
     show_left_out(images)
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
-    print_line(f"{images.name}: {len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes")
+    count = f"{len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes"
+    print_line(f"{images.name}: {count}: {_listed(images.class_names)}")
     print_line(FRAMING_LINES[images.framing.method])
 
 
-def show_split(images: "ImageSet", before: "ImageSet") -> None:
-    """Print the number of training, validation and test images, and why some are not used.
-
-    Args:
-        images: The set with its split decided.
-        before: The same set before.
-    """
-    counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
-    print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
-    if num_copies := counts["unused"] - len(before.indices("unused")):
-        print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
-
-
-def show_checkpoint(path: Path, resume: bool) -> None:
-    """Print whether an interrupted training was found, where that may be a surprise."""
-    if resume and not path.exists():
-        print_note("no interrupted training to go on with: starting with the first epoch")
-    elif path.exists() and not resume:
-        print_note("an earlier training into this folder was killed; the same command with --resume goes on with it")
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NUM_CLASSES_NAMED} more" if len(names) > NUM_CLASSES_NAMED else ""
+    return ", ".join(names[:NUM_CLASSES_NAMED]) + more
 
 
 @contextmanager
@@ -158,26 +141,10 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
-class EpochLines:
-    """Prints a line for each epoch."""
-
-    def __init__(self) -> None:
-        self._has_header = False
-
-    def __call__(self, result: "EpochResult") -> None:
-        """Print the line of one epoch."""
-        if not self._has_header:
-            print_line("epoch   training: accuracy    loss   validation: accuracy    loss   seconds", "dim")
-            self._has_header = True
-        print_line(
-            f"{result.epoch:5d} {percent(result.train_accuracy):>20} {result.train_loss:7.4f} "
-            f"{percent(result.validation_accuracy):>22} {result.validation_loss:7.4f} {result.seconds:9.1f}"
-        )
-
-
 def show_accuracy(evaluation: "Evaluation") -> None:
     """Print the accuracy with its interval."""
-    figure = "test accuracy" if evaluation.split == "test" else f"accuracy on {evaluation.split} images"
+    figures = {"test": "test accuracy", "folds": "all folds together"}
+    figure = figures.get(evaluation.split, f"accuracy on {evaluation.split} images")
     print_line(
         f"{figure} {percent(evaluation.accuracy)}: {evaluation.num_correct:,} of "
         f"{evaluation.num_images:,} images ({interval(evaluation.accuracy_interval)})",
@@ -185,39 +152,6 @@ def show_accuracy(evaluation: "Evaluation") -> None:
     )
     for note in evaluation.notes:
         print_line(f"note: {note}", "dim")
-
-
-def show_training(training: "Training") -> None:
-    """Print how a training ended, where it did not end with its last epoch."""
-    if training.was_stopped:
-        print_warning(f"stopped after epoch {len(training.history)} of {training.settings.epochs}")
-    if training.has_diverged:
-        diverged = len(training.history) + 1
-        print_warning(
-            f"training diverged in epoch {diverged}: the loss is NaN or infinite; lower the learning rate. "
-            "The best epoch before is kept"
-        )
-    if training.best_epoch != len(training.history):
-        rule = "the latest whose validation accuracy is within a standard error of the best"
-        print_line(f"kept the weights of epoch {training.best_epoch}: {rule}")
-
-
-def show_files(folder: Path, has_report: bool) -> None:
-    """List the files that a training has written."""
-    print_line(f"\nwrote {folder}/")
-    what = {
-        "model.onnx": "the classifier",
-        "model.keras": "the same network as a Keras model",
-        "report.html": "the report: figures, plots, mistakes",
-        "evaluation.json": "the same figures as JSON",
-        "history.csv": "scores of each epoch",
-        "splits.csv": "the split of each image",
-        "settings.json": "every setting, to repeat the training",
-    }
-    if not has_report:
-        del what["report.html"]
-    for name, description in what.items():
-        print_line(f"  {folder / name}  ({description})")
 
 
 def show_next(*commands: str) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..escapes import printable
 from . import console
 from .console import interval, percent, print_line, print_table
-from .options import DONE, DONE_IN_PART, ClassifierArgument, DataArgument
+from .options import DONE, DONE_IN_PART, ClassifierArgument, DataArgument, RootOption
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluation
@@ -32,6 +32,7 @@ def evaluate(
             help="Also measure how well images of no class are told apart: an image set with other things in it.",
         ),
     ] = None,
+    root: RootOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole evaluation as JSON instead of tables.")
     ] = False,
@@ -43,11 +44,12 @@ def evaluate(
     """
     from ..classifier import Classifier
     from ..data.loading import load_images
-    from ..evaluation import evaluate as score, unseen_images
+    from ..evaluation import evaluate as score
+    from ..unseen_images import unseen_images
 
     loaded = Classifier.load(classifier)
     with console.progress_bar() as progress:
-        images = load_images(data, like=loaded.framing, progress=progress)
+        images = load_images(data, like=loaded.framing, progress=progress, root=root)
         others = None if outside is None else load_images(outside, like=loaded.framing, progress=progress)
     for image_set in filter(None, (images, others)):
         console.show_left_out(image_set)

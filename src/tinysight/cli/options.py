@@ -1,6 +1,7 @@
 """Arguments, options and exit statuses that several commands share."""
 
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -28,8 +29,8 @@ FramingOption = Annotated[
 ImageSizeOption = Annotated[
     str | None,
     typer.Option(
-        help="Height and width to which pictures in folders are brought.",
-        show_default="28x28; 224x224 for photographs and the network pretrained",
+        help="Height and width to which images are brought.",
+        show_default="28x28; photographs larger; arrays keep theirs",
         rich_help_panel="Data",
     ),
 ]
@@ -39,6 +40,24 @@ WeightsOption = Annotated[
         help="File of the pretrained network's weights, where the package of the extra photos is not installed.",
         show_default="the package's",
         rich_help_panel="Network",
+    ),
+]
+ChannelsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Make the images grey (1) or colour (3).",
+        show_default="3 if any picture has colour",
+        metavar="[1|3]",
+        rich_help_panel="Data",
+    ),
+]
+RootOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the files are that a table DATA names: a folder, an archive or a named set.",
+        show_default="the table's folder",
+        metavar="DATA",
+        rich_help_panel="Data",
     ),
 ]
 DataArgument = Annotated[str, typer.Argument(metavar="DATA", help=f"{', '.join(NAMES)}, or a path.")]
@@ -56,13 +75,13 @@ def setting_option(name: str, panel: str | None = None) -> Any:
     """
     (setting,) = (one for one in fields(TrainingSettings) if one.name == name)
     flag = f"--{name.replace('_', '-')}"
-    shown = setting.metadata["unset"] if setting.default is None else True
-    metavar = f"[{'|'.join(setting.metadata['choices'])}]" if setting.metadata["choices"] else None
+    shown = setting.metadata["unset"] if setting.default in (None, "") else True
     is_negatable = setting.default is None and setting.type == bool | None
     names = f"{flag}/--no{flag[1:]}" if is_negatable else flag
     return typer.Option(
-        names, help=setting.metadata["help"], metavar=metavar, show_default=shown, rich_help_panel=panel
-    )
+        names, help=setting.metadata["help"], metavar=setting.metadata["metavar"], show_default=shown,
+        rich_help_panel=panel,
+    )  # fmt: skip
 
 
 def setting_arguments(settings: TrainingSettings) -> list[str]:
@@ -75,7 +94,8 @@ def setting_arguments(settings: TrainingSettings) -> list[str]:
         if isinstance(value, bool):
             arguments.append(flag if value else f"--no{flag[1:]}")
         else:
-            arguments.append(f"{flag} {','.join(map(str, value)) if isinstance(value, tuple) else value}")
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            arguments.append(f"{flag} {shlex.quote(text)}")
     return arguments
 
 
@@ -106,6 +126,12 @@ def with_settings(command: Callable[..., int] | None = None, *, without: tuple[s
 def _panel_number(parameter: inspect.Parameter) -> int:
     panel = parameter.annotation.__metadata__[0].rich_help_panel
     return PANELS.index(panel) if panel else -1
+
+
+def run_name(data: str) -> str:
+    """Return the name of the folder for the results of a set: the set's own, without a file's suffix."""
+    path = Path(data).resolve()
+    return path.name if path.is_dir() else path.name.split(".")[0] or path.name
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
@@ -168,8 +194,14 @@ def parse_size(text: str) -> tuple[int, ...]:
     return size
 
 
+def data_arguments(channels: int | None, root: str | None) -> list[str]:
+    """Return the options that load images in the same way on a command line."""
+    given = [] if channels is None else [f"--channels {channels}"]
+    return given if root is None else [*given, f"--root {shlex.quote(root)}"]
+
+
 def parse_image_size(text: str | None) -> tuple[int, int] | None:
-    """Return the height and width in a text such as ``28x28``; None where there is none.
+    """Return the height and width in a text such as ``28x28``; None where there is no text.
 
     Raises:
         SettingsError: It is not two numbers, or out of range.

@@ -11,13 +11,17 @@ from . import console
 from .options import (
     DONE,
     DONE_IN_PART,
+    ChannelsOption,
     DataArgument,
     FramingOption,
+    ImageSizeOption,
+    RootOption,
     parse_choices,
     parse_hidden,
     parse_image_size,
     parse_rates,
     parse_train_sizes,
+    run_name,
     with_settings,
 )
 from .study_output import StudyProgress, show_study
@@ -72,9 +76,9 @@ def study(
         ),
     ] = "sequential",
     framing: FramingOption = None,
-    image_size: Annotated[
-        str, typer.Option(help="Height and width to which pictures in folders are brought.", rich_help_panel="Data")
-    ] = "28x28",
+    image_size: ImageSizeOption = None,
+    channels: ChannelsOption = None,
+    root: RootOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -118,10 +122,10 @@ def study(
     from ..data.loading import load_images
     from ..study.run import check_study_folder, run_study
 
-    folder = out or Path("runs") / f"study-{Path(data).resolve().name.removesuffix('.npz')}"
+    folder = out or Path("runs") / f"study-{run_name(data)}"
     check_study_folder(folder)
     with console.progress_bar() as progress:
-        images = load_images(data, framing, size, progress=progress)
+        images = load_images(data, framing, size, None, progress, channels, root)
     console.show_images(images)
     console.print_line(f"finished trainings are kept in {folder / 'trainings'}")
     try:

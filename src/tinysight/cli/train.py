@@ -10,33 +10,41 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from ..errors import OutputError, SettingsError, check_choice
+from ..errors import OutputError, SettingsError, check_choice, check_number
 from ..preprocessing import DEFAULT_IMAGE_SIZE
-from ..training.settings import APIS, TrainingSettings, default_dropout_position
-from . import console
+from ..training.settings import APIS, MAX_FOLDS, TrainingSettings, default_dropout_position
+from . import console, train_output
 from .options import (
     DONE,
     DONE_IN_PART,
+    ChannelsOption,
     DataArgument,
     FramingOption,
     ImageSizeOption,
+    RootOption,
     WeightsOption,
+    data_arguments,
     parse_hidden,
     parse_image_size,
     parse_size,
+    run_name,
     setting_arguments,
     setting_option,
     with_settings,
 )
-from .stopping import stop_requests
+from .stopping import StopRequest, stop_requests
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..classifier import Classifier
     from ..data.dataset import ImageSet
+    from ..evaluation import Evaluation
     from ..overfitting import Verdict
     from ..training.checkpoint import Checkpoint
     from ..training.train import Training
@@ -48,6 +56,16 @@ def train(
     framing: FramingOption = None,
     image_size: ImageSizeOption = None,
     weights: WeightsOption = None,
+    channels: ChannelsOption = None,
+    root: RootOption = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="For few images: test each image once, by as many trainings as there are folds; then train on all.",
+            show_default="no cross-validation",
+            rich_help_panel="Data",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -73,15 +91,20 @@ def train(
     """Train a classifier on labelled images.
 
     DATA is the name of an image set, or a path:
-    a folder with one folder of pictures for each class, a folder with IDX files,
-    or an .npz file with x_train and y_train.
+    a folder or archive with one folder of pictures for each class,
+    a table with columns file and label, or of pixels,
+    or files of IDX, NumPy, Parquet or WebDataset; docs/data.md shows each.
     digits comes with scikit-learn; the other sets are downloaded once.
     """
     chosen = TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])})
     size = parse_image_size(image_size)
+    if folds is not None:
+        check_number("number of folds", folds, 2, MAX_FOLDS)
+        if resume:
+            raise SettingsError("--folds does not go with --resume: each fold is trained anew; leave out --resume")
     from ..run_folder import checkpoint_path, reserved_output
 
-    folder = out or Path("runs") / Path(data).resolve().name.removesuffix(".npz")
+    folder = out or Path("runs") / run_name(data)
     console.out.outlives_reader = True
     with reserved_output(folder, overwrite):
         if report:
@@ -94,33 +117,51 @@ def train(
 
         with console.progress_bar() as progress:
             large = photograph_size(chosen.network, weights)
-            images = load_images(data, framing, size, progress=progress, photograph_size=large)
+            images = load_images(data, framing, size, None, progress, channels, root, large)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
-        console.show_checkpoint(checkpoint.path, resume)
-        return _train_and_save(images, chosen, folder, overwrite, report, checkpoint, weights)
+        train_output.show_checkpoint(checkpoint.path, resume)
+        given = [
+            *data_arguments(channels, root),
+            *([f"--folds {folds}"] if folds else []),
+            *([f"--weights {shlex.quote(str(weights))}"] if weights else []),
+        ]
+        return _train_and_save(images, chosen, _Output(folder, overwrite, report), checkpoint, given, folds, weights)
+
+
+class _Output(NamedTuple):
+    """The run's folder, whether a run in it may be replaced, and whether a report is written."""
+
+    folder: Path
+    overwrite: bool
+    has_report: bool
 
 
 def _train_and_save(
     images: "ImageSet",
     settings: TrainingSettings,
-    folder: Path,
-    overwrite: bool,
-    has_report: bool,
+    output: "_Output",
     checkpoint: "Checkpoint",
+    data_options: list[str],
+    folds: int | None,
     weights: Path | None,
 ) -> int:
+    from ..checks.run import quick
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
-    # Split, and choose the network
+    folder, overwrite, has_report = output
+    # Choose the network, and split
     console.show_images(images)
     _show_network(settings, images, weights)
-    loaded, images = images, split_images(images, settings.validation, settings.test, settings.seed)
-    console.show_split(images, loaded)
+    loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
+    with console.waiting("looking for near-duplicates"):
+        images = split_images(images, settings.validation, test, settings.seed, settings.group)
+    train_output.show_split(images, loaded)
+    for line in quick(loaded):
+        console.print_warning(line)
     with keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
-            from ..training.train import train as train_classifier
-        from ..evaluation import evaluate as score, probabilities_of
+            from ..training import train as _  # noqa: F401
         from ..run_folder import save_run
 
         if has_report:
@@ -128,15 +169,12 @@ def _train_and_save(
 
             import_in_background()
         with stop_requests() as should_stop:
-            # Train
-            with console.progress_bar() as progress:
-                training = train_classifier(
-                    images, settings, console.EpochLines(), should_stop, checkpoint, weights, progress
-                )
-            # Evaluate on the test images, and save
-            test_images = training.images.subset("test")
-            probabilities = probabilities_of(training.classifier, test_images.images)
-            evaluation = score(training.classifier, test_images, probabilities=probabilities)
+            if folds:
+                training, evaluation = _train_folds(loaded, settings, folds, should_stop, weights)
+                probabilities = None
+            else:
+                training, evaluation, probabilities = _train_once(images, settings, should_stop, checkpoint, weights)
+            # Save
             verdict = _verdict(training)
             in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
             try:
@@ -145,15 +183,14 @@ def _train_and_save(
                 return _save_classifier_alone(training.classifier, folder, error)
             checkpoint.remove()
     # Report
-    console.show_training(training)
-    console.show_accuracy(evaluation)
+    train_output.show_training(training, evaluation)
     console.print_line(in_words)
-    console.show_files(folder, has_report)
-    program, model = _program(), shlex.quote(str(folder / "model.onnx"))
+    train_output.show_files(folder, has_report)
+    program, model, data = _program(), shlex.quote(str(folder / "model.onnx")), shlex.quote(images.name)
     console.show_next(
-        f"{program} evaluate {model} {shlex.quote(images.name)}",
+        *([] if folds else [" ".join([f"{program} evaluate {model} {data}", *_root_alone(data_options)])]),
         f"{program} predict {model} PICTURE",
-        *_advice(verdict, images, settings, folder),
+        *_advice(verdict, images, settings, folder, data_options),
     )
     if console.out.is_closed:
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
@@ -168,6 +205,34 @@ def _show_network(settings: TrainingSettings, images: "ImageSet", weights: Path 
     network, reason = choose_network(settings, images.framing, weights)
     if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
         console.print_line(f"network {network}: {reason}")
+
+
+def _train_once(
+    images: "ImageSet",
+    settings: TrainingSettings,
+    should_stop: StopRequest,
+    checkpoint: "Checkpoint",
+    weights: Path | None,
+) -> "tuple[Training, Evaluation, NDArray[np.float32]]":
+    """Train, and evaluate on the test images; return their probabilities too."""
+    from ..evaluation import evaluate, probabilities_of
+    from ..training.train import train
+
+    with console.progress_bar() as progress:
+        training = train(images, settings, train_output.EpochLines(), should_stop, checkpoint, weights, progress)
+    test_images = training.images.subset("test")
+    probabilities = probabilities_of(training.classifier, test_images.images)
+    return training, evaluate(training.classifier, test_images, probabilities=probabilities), probabilities
+
+
+def _train_folds(
+    images: "ImageSet", settings: TrainingSettings, folds: int, should_stop: StopRequest, weights: Path | None
+) -> "tuple[Training, Evaluation]":
+    """Train and evaluate fold by fold, then train on all."""
+    from ..cross_validation import cross_validate
+
+    epoch_lines = train_output.EpochLines("training on all folds")
+    return cross_validate(images, settings, folds, train_output.FoldLines(), epoch_lines, should_stop, weights)
 
 
 def _save_classifier_alone(classifier: "Classifier", folder: Path, error: OutputError) -> int:
@@ -197,7 +262,9 @@ def _share_of_commonest_class(images: "ImageSet") -> float:
     return max(float((labels == label).mean()) for label in range(len(images.class_names)))
 
 
-def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path) -> list[str]:
+def _advice(
+    verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, folder: Path, data_options: list[str]
+) -> list[str]:
     """Return a command line that does what a verdict advises: the same training with some settings changed."""
     try:
         changed = replace(settings, **dict(verdict.changes))
@@ -210,8 +277,14 @@ def _advice(verdict: "Verdict", images: "ImageSet", settings: TrainingSettings, 
     options = setting_arguments(changed)
     number = next(number for number in count(2) if not folder.with_name(f"{folder.name}-{number}").exists())
     out = shlex.quote(str(folder.with_name(f"{folder.name}-{number}")))
-    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size, *options]
+    words = [_program(), "train", shlex.quote(images.name), f"--framing {images.framing.method}", *size]
+    words += [*data_options, *options]
     return [f"{' '.join(words)} --out {out}"]
+
+
+def _root_alone(data_options: list[str]) -> list[str]:
+    """Return the option that `evaluate` needs too."""
+    return [one for one in data_options if one.startswith("--root")]
 
 
 def _program() -> str:

@@ -1,6 +1,7 @@
 """Keeps decoded images on disk, a folder for each image set, as memory-mapped arrays.
 
-A folder is filled under a temporary name and renamed when it is complete, so that a killed run leaves no partial one.
+A folder is filled under a temporary name and renamed when it is complete. What a killed run has left is taken over by
+the next run that stores the same set.
 `cached_folders` checks what is opened, and removes what is not needed.
 """
 
@@ -11,24 +12,37 @@ import mmap
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .cached_folders import complete, is_intact, limit_size, locked, mark_as_used, max_bytes, remove, remove_left_overs
+from .cached_folders import (
+    PART_SUFFIX,
+    complete,
+    is_intact,
+    is_private,
+    limit_size,
+    locked,
+    mark_as_used,
+    max_bytes,
+    remove,
+    remove_left_overs,
+)
 
-LAYOUT = 5  # counted up when the stored files change, so that no old folder is misread
+LAYOUT = 6  # counted up when the stored files change, so that no old folder is misread
 IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
 BYTES_PER_ROW_BESIDE = 128  # what the other files hold of an image: label 8, split 1, hash 32, the rest for its name
+SECONDS_TO_WAIT = 1.0  # for a killed run's processes to end
 MAX_BYTES_IN_MEMORY = 2**26  # 64 MiB, all of MNIST: larger arrays are handled in chunks, through files
 
 
@@ -38,9 +52,11 @@ class Entry:
 
     Attributes:
         folder: Where its files are written; after `building`, where they are kept.
+        is_resumable: Whether what has been written so far is to be kept if the program is interrupted.
     """
 
     folder: Path
+    is_resumable: bool = False
 
 
 def cache_folder() -> Path:
@@ -96,30 +112,62 @@ def building(key: str, shape: tuple[int, ...], source: str = "") -> Iterator[Ent
         SettingsError: The limit of the cache's size is no number.
     """
     limit, final = max_bytes(), entry_folder(key)
-    remove_left_overs(final.parent)
-    entry = Entry(_new_folder(final, prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE))
-    try:
-        with locked(entry.folder):
+    remove_left_overs(final.parent, except_for=_part_folder(final))
+    with _new_folder(final, prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE) as folder:
+        entry = Entry(folder)
+        try:
             yield entry
             if entry.folder.parent == final.parent:
                 complete(entry.folder, source)
                 remove(final)
                 entry.folder = _renamed(entry.folder, final)
                 limit_size(final.parent, entry.folder, limit)
-    except BaseException as error:
-        shutil.rmtree(entry.folder, ignore_errors=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise _no_room(str(entry.folder.parent), "a set's labels and names", error) from None
-        raise
+        except BaseException as error:
+            if isinstance(error, Exception) or not entry.is_resumable:
+                shutil.rmtree(entry.folder, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise _no_room(str(entry.folder.parent), "a set's labels and names", error) from None
+            raise
 
 
-def _new_folder(final: Path, num_bytes: int) -> Path:
-    """Make a folder beside `final`, or else a temporary one, in which the images' file has `num_bytes`."""
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        return _with_full_size(Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent)), num_bytes)
-    except OSError:
-        pass
+def _part_folder(final: Path) -> Path:
+    return final.with_name(f".{final.name}{PART_SUFFIX}")
+
+
+@contextmanager
+def _new_folder(final: Path, num_bytes: int) -> Iterator[Path]:
+    """Yield a locked folder beside `final`, or else a temporary one, in which the images' file has `num_bytes`.
+
+    It is the one that a killed run has left, if there is one and no other process has taken it over.
+    """
+    part = _part_folder(final)
+    with ExitStack() as locks:
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            if not _take_over(part, locks):
+                part = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+                locks.enter_context(locked(part))
+            folder = _with_full_size(part, num_bytes)
+        except OSError:
+            folder = _temporary_folder(final, num_bytes)
+        yield folder
+
+
+def _take_over(part: Path, locks: ExitStack) -> bool:
+    """Make or lock a folder that a run may have left; the processes of a killed one keep it locked for a moment."""
+    deadline = time.monotonic() + SECONDS_TO_WAIT
+    while True:
+        part.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError), ExitStack() as attempt:  # another process may have just renamed it
+            if is_private(part) and attempt.enter_context(locked(part)):
+                locks.callback(attempt.pop_all().close)
+                return True
+        if os.name != "posix" or time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+
+
+def _temporary_folder(final: Path, num_bytes: int) -> Path:
     try:
         return _with_full_size(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
     except OSError as error:
@@ -133,9 +181,10 @@ def _no_room(places: str, content: str, error: OSError) -> DataError:
 
 
 def _with_full_size(folder: Path, num_bytes: int) -> Path:
-    """Allocate the images' file in a folder; if that fails, remove the folder."""
+    """Allocate the images' file in a folder, with what is in it; if that fails, remove the folder."""
     try:
-        with (folder / IMAGES_FILE).open("wb") as file:
+        (folder / IMAGES_FILE).touch()
+        with (folder / IMAGES_FILE).open("r+b") as file:
             _allocate(file, num_bytes)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -195,7 +244,12 @@ def _allocate(file: BinaryIO, num_bytes: int) -> None:
 
 def open_array(path: Path, shape: tuple[int, ...], offset: int = 0) -> NDArray[np.uint8]:
     """Map a uint8 array that begins at a byte of a file, read-only."""
-    return np.memmap(path, np.uint8, "r", offset, shape)
+    return map_array(path, np.dtype(np.uint8), shape, offset)
+
+
+def map_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> NDArray[Any]:
+    """Map an array of any type that begins at a byte of a file, read-only."""
+    return np.memmap(path, dtype, "r", offset, shape)
 
 
 def select_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -205,7 +259,10 @@ def select_rows(array: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np
 
     Raises:
         DataError: The disk for temporary files is full.
+        ValueError: The rows are not in rising order, or one is given twice or is outside the array.
     """
+    if len(rows) and (rows[0] < 0 or rows[-1] >= len(array) or (rows[1:] <= rows[:-1]).any()):
+        raise ValueError(f"rows are out of order or outside 0–{len(array) - 1}; expected rising positions")
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return array[int(rows[0]) : int(rows[-1]) + 1]
     shape = (len(rows), *array.shape[1:])
@@ -231,7 +288,7 @@ def row_slices(array: NDArray[np.generic]) -> Iterator[slice]:
         yield slice(start, min(start + rows_at_a_time, len(array)))
 
 
-def release_pages(array: NDArray[np.uint8]) -> None:
+def release_pages(array: NDArray[Any]) -> None:
     """Take a mapped array's pages out of this process's memory; they stay in their file.
 
     Without it, everything that was ever read of a file would count as memory in use.

@@ -30,6 +30,8 @@ SOURCE_FILE = "source.txt"  # what the set was loaded from
 PIECE_BYTES = 2**22  # of a file, hashed by one thread
 MAX_TEXT_BYTES = 2**26  # of either file: checksums of 4 TB
 SIZE_VARIABLE, MAX_GIGABYTES = "TINYSIGHT_CACHE_GB", 20.0
+PART_SUFFIX = "-part"  # of a folder that can be taken over by the next run that stores the same set
+SECONDS_TO_RESUME = 7 * 24 * 60 * 60  # for which such a folder is kept
 SECONDS_TO_LOCK = 60  # after which a folder without a lock is no longer about to be locked
 SECONDS_TO_WRITE = 24 * 60 * 60  # after which a folder is taken for left over where there are no locks
 
@@ -101,24 +103,35 @@ def mark_as_used(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Show other processes that a folder is being written; the lock ends with the process."""
+def locked(folder: Path) -> Iterator[bool]:
+    """Show other processes that a folder is being written; the lock ends with the process.
+
+    Yields:
+        Whether this process alone has locked it; False too where there are no locks.
+    """
     if fcntl is None:
-        yield
+        yield False
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # some network file systems have no locks
+        is_locked = False
+        with suppress(OSError):  # another process has it; or a network file system has no locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+            is_locked = os.path.samestat(os.fstat(descriptor), folder.stat())  # another may have just renamed it
+        yield is_locked
     finally:
         os.close(descriptor)
 
 
-def remove_left_overs(parent: Path) -> None:
-    """Remove folders that killed programs have left: their names begin with a dot, and no process has locked them."""
+def remove_left_overs(parent: Path, except_for: Path | None = None) -> None:
+    """Remove folders that killed programs have left: their names begin with a dot, and no process has locked them.
+
+    Args:
+        parent: Where they are.
+        except_for: One that is kept.
+    """
     for folder in _folders_in(parent):
-        if folder.name.startswith("."):
+        if folder.name.startswith(".") and folder != except_for:
             with suppress(OSError):
                 if _is_left_over(folder):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -137,7 +150,7 @@ def _is_left_over(folder: Path) -> bool:
         return age > SECONDS_TO_WRITE
     finally:
         os.close(descriptor)
-    return age > SECONDS_TO_LOCK
+    return age > (SECONDS_TO_RESUME if folder.name.endswith(PART_SUFFIX) else SECONDS_TO_LOCK)
 
 
 def max_bytes() -> int:

@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..preprocessing.framing import Framing
 from .cache import select_rows
+from .stored_pairs import find_near_duplicates
 
 SPLITS = ("train", "validation", "test", "all", "unused")
 Progress = Callable[[str, int, int], None]  # what is under way, how much is done, how much there is (0: unknown)
@@ -75,6 +76,10 @@ class ImageSet:
         skipped: A line for each folder or group of files that is not part of the set, and for each group of images
             that framing could not treat as the others.
         unreadable: A line for each picture that could not be read.
+        groups: int64 ``(num_images,)``, the number of each image's group, by `groups.group_numbers`; −1 for an image
+            in no group. Images of one group, such as one person's, stay in one split. None: there are no groups.
+        load_whole: Loads the same pictures framed as ``whole``, where they are framed otherwise: there copies are found
+            better, since framing changes a resized character more than resizing does. None: there are none.
     """
 
     name: str
@@ -87,6 +92,8 @@ class ImageSet:
     framing: Framing
     skipped: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
+    load_whole: "Callable[[], ImageSet] | None" = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,10 +107,18 @@ class ImageSet:
         return self.rows(self.indices(split))
 
     def rows(self, chosen: NDArray[np.int64]) -> "ImageSet":
-        """Return the images at the chosen positions, which are in rising order, as a set."""
+        """Return the images at some positions as a set.
+
+        Args:
+            chosen: The positions, in rising order, none of them twice.
+
+        Raises:
+            ValueError: They are in another order, or outside the set.
+        """
         return ImageSet(
             self.name, select_rows(self.images, chosen), self.labels[chosen], self.class_names,
             SelectedSources(self.sources, chosen), self.split[chosen], self.hashes[chosen], self.framing,
+            groups=None if self.groups is None else self.groups[chosen],
         )  # fmt: skip
 
     def in_content_order(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -123,6 +138,19 @@ class ImageSet:
         digest.update(np.ascontiguousarray(self.hashes[rows]).data)
         return digest.hexdigest()
 
+    @cached_property
+    def near_duplicates(self) -> NDArray[np.int64]:
+        """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``."""
+        whole = self.load_whole() if self.load_whole else self
+        images = whole if len(whole) == len(self) else self  # files may have changed meanwhile
+        return find_near_duplicates(images.images, images.hashes)
+
+    @cached_property
+    def split_hash(self) -> str:
+        """SHA-256 of `data_hash` and the split of each image, in hexadecimal; equal for equal sets in any order."""
+        rows = np.lexsort((self.split, self.labels, hash_numbers(self.hashes)))
+        return sha256(self.data_hash.encode() + self.split[rows].tobytes()).hexdigest()
+
 
 def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the first eight bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint64 ``(num_images,)``.
@@ -130,11 +158,3 @@ def hash_numbers(hashes: NDArray[np.uint8]) -> NDArray[np.uint64]:
     Among 6 million images, two different ones have the same number with a chance of 1 in a million.
     """
     return np.ascontiguousarray(hashes[:, :8]).view(">u8").ravel().astype(np.uint64)
-
-
-def leading_bytes(hashes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return the first four bytes of each hash, uint8 ``(num_images, 32)``, as a number, uint32 ``(num_images,)``.
-
-    Among 100,000 images, an image has the number of a different one with a chance of 1 in 43,000.
-    """
-    return np.ascontiguousarray(hashes[:, :4]).view(">u4").ravel().astype(np.uint32)

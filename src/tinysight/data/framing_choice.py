@@ -12,8 +12,9 @@ from ..errors import PictureError
 from ..preprocessing.decode import read_picture, without_warnings
 from ..preprocessing.drawings import is_drawing
 from ..preprocessing.ink import BLANK, NOTHING
+from .array_forms import ReadyImages
 from .dataset import SPLITS
-from .image_folder import PictureFile
+from .listing import Listing
 
 SAMPLE_SIZE = 200  # images that decide; they take about a second
 MIN_DRAWINGS = 0.5  # of the sample
@@ -42,18 +43,20 @@ def _has_colour(picture: Image.Image) -> bool:
     return bool((pixels[..., :1] != pixels[..., 1:]).any())
 
 
-def array_sample(images: NDArray[np.uint8]) -> Iterator[Image.Image]:
-    """Yield some of many images, at equal distances; uint8 ``(num_images, height, width)`` or ``(…, 3)``."""
-    return (Image.fromarray(images[row]) for row in _sample(len(images)))
+def array_sample(images: ReadyImages) -> Iterator[Image.Image]:
+    """Yield some of many images, at equal distances."""
+    return (Image.fromarray(images.rows([row])[0]) for row in _sample(len(images)))
 
 
-def file_sample(files: Sequence[PictureFile], most: int = SAMPLE_SIZE) -> Iterator[Image.Image]:
+def picture_sample(listing: Listing, most: int = SAMPLE_SIZE) -> Iterator[Image.Image]:
     """Yield some of the training pictures, at equal distances; those that cannot be read are passed over."""
-    for_training = [file for file in files if file.split != "test"] or files
+    for_training = [row for row, one in enumerate(listing.pictures) if one.split != "test"]
+    rows = for_training or range(len(listing.pictures))
     with without_warnings():
-        for row in _sample(len(for_training), most):
+        for content in listing.contents([rows[place] for place in _sample(len(rows), most)]):
             with suppress(PictureError):
-                yield read_picture(for_training[row].path)
+                if not isinstance(content, PictureError):
+                    yield read_picture(content)
 
 
 def _sample(num_images: int, most: int = SAMPLE_SIZE) -> list[int]:

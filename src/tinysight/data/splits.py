@@ -1,21 +1,36 @@
 """Splits an image set into training, validation and test images without leaks.
 
-Images with the same pixels are in the same split, and each class is divided in the same proportion. The same images and
-seed give the same split, in whatever order the images come.
+Images that are equal, near-duplicates or of one group stay in one split. Where such a set of images goes follows from a
+hash of it and the seed. So the same images give the same split in whatever order they come, and new images move no old
+ones.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
 from .dataset import SPLITS, ImageSet, hash_numbers
+from .groups import NO_GROUP, groups_by_pattern
+from .hashed_choice import TooFewSetsError, choose_sets, random_shares
+from .kept_together import kept_together
 
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
+FOR_VALIDATION, FOR_TEST, FOR_FOLDS = range(3)  # purposes of `random_shares`
+MAX_NAMES = 5  # in a message
+Divided = TypeVar("Divided")
 
 
-def split_images(images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> ImageSet:
+class TooFewImagesError(DataError):
+    """A class has too few sets of images that stay together."""
+
+
+def split_images(
+    images: ImageSet, validation: float = 0.1, test: float = 0.2, seed: int = 0, group: str = ""
+) -> ImageSet:
     """Decide which images are for training, for validation (choosing the best epoch), and for testing.
 
     Test and validation images that the source has marked so are kept; other images with the same pixels are not used.
@@ -24,98 +39,191 @@ def split_images(images: ImageSet, validation: float = 0.1, test: float = 0.2, s
     Args:
         images: The set.
         validation: Share of the images that are not test images; at least one image of each class.
-        test: Share of all images, for a set without marked test images; at least one image of each class.
+        test: Share of all images, for a set without marked test images; at least one image of each class. 0: none.
         seed: Seed of the random choice.
+        group: Regular expression that finds the groups in `images.sources`, see `groups_by_pattern`; these groups
+            replace the set's own.
 
     Returns:
         The same images with `split` decided.
 
     Raises:
         DataError: There are fewer than two classes, or too few different images of one.
+        SettingsError: `group` is no regular expression, or finds nothing.
     """
-    _check_counts(images)
+    near_duplicates = images.near_duplicates if missing_splits(images, test) else None
+    if group:
+        images = replace(images, groups=groups_by_pattern(images.sources, group))
+    if near_duplicates is None:
+        return split_together(images, hash_numbers(images.hashes), validation, test, seed)
+    return without_near_duplicates_if_too_few(
+        images, near_duplicates, lambda together: split_together(images, together, validation, test, seed)
+    )
+
+
+def without_near_duplicates_if_too_few(
+    images: ImageSet, near_duplicates: NDArray[np.int64], divide: Callable[[NDArray[np.uint64]], Divided]
+) -> Divided:
+    """Divide images with near-duplicates kept together; if that is impossible, without.
+
+    Very simple pictures may all be near-duplicates of one another, by way of others. `find_leaks` then counts those
+    that training has seen.
+
+    Args:
+        images: The set.
+        near_duplicates: Its pairs of near-duplicates.
+        divide: Called with what `kept_together` returned.
+
+    Raises:
+        DataError: There are too few images without near-duplicates, too.
+    """
+    try:
+        return divide(kept_together(images, near_duplicates))
+    except TooFewImagesError:
+        if not len(near_duplicates):
+            raise
+        return divide(kept_together(images, near_duplicates[:0]))
+
+
+def split_together(
+    images: ImageSet, together: NDArray[np.uint64], validation: float, test: float, seed: int
+) -> ImageSet:
+    """Do what `split_images` does, where it is known already which images stay together.
+
+    Args:
+        images: The set.
+        together: What `kept_together` returned.
+        validation: As for `split_images`.
+        test: Likewise.
+        seed: Likewise.
+
+    Raises:
+        DataError: There are fewer than two classes, or too few different images of one.
+    """
+    missing = missing_splits(images, test)
+    _check_counts(images, missing)
 
     # Keep the marked images; leave out others that equal one of them
-    groups = _groups_of_equal_images(images)
     split = images.split.copy()
     split[split == ALL] = TRAIN
+    numbers = hash_numbers(images.hashes)
     for held_out, others in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
-        copies = np.isin(groups, groups[split == held_out]) & np.isin(split, others)
+        copies = np.isin(numbers, numbers[split == held_out]) & np.isin(split, others)
         split[copies] = UNUSED
 
     # Choose test and validation images where none are marked
-    rng = np.random.default_rng(seed)
-    has_validation = bool((split == VALIDATION).any())
-    if not (split == TEST).any():
-        _hold_out(images, split, groups, test, TEST, leave=1 if has_validation else 2, rng=rng)
-    if not has_validation:
-        _hold_out(images, split, groups, validation, VALIDATION, leave=1, rng=rng)
+    for number, name in enumerate(missing, start=1):
+        purpose, share = (FOR_TEST, test) if name == "test" else (FOR_VALIDATION, validation)
+        draws = random_shares(together, seed, purpose)
+        _hold_out(images, split, together, draws, share, SPLITS.index(name), leave=1 + len(missing) - number)
 
-    # Each class must have training images left
-    for label, class_name in enumerate(images.class_names):
-        if not ((split == TRAIN) & (images.labels == label)).any():
-            raise _too_few(images, class_name)
+    _check_training(images, split)
     return images if (split == images.split).all() else replace(images, split=split)
 
 
-def _check_counts(images: ImageSet) -> None:
-    """Raise `DataError` unless there are two classes or more, with enough images of each."""
-    if len(images.class_names) < 2:
-        only = f" ({images.class_names[0]!r})" if images.class_names else ""
-        raise DataError(f"{images.name}: has {len(images.class_names)} class{only}; expected 2 or more")
-    missing = [name for name, code in (("validation", VALIDATION), ("test", TEST)) if not (images.split == code).any()]
-    undecided = images.labels[(images.split == TRAIN) | (images.split == ALL)]
-    counts = np.bincount(undecided, minlength=len(images.class_names))
-    smallest = int(counts.argmin())
-    if counts[smallest] < 1 + len(missing):
-        found = f"{counts[smallest]} image{'' if counts[smallest] == 1 else 's'}"
-        raise DataError(
-            f"{images.name}: class {images.class_names[smallest]!r} has {found} to train on ({len(images):,} images, "
-            f"{len(images.class_names)} classes); expected {1 + len(missing)} or more of each class, "
-            f"for {', '.join(['training', *missing])}"
-        )
-
-
-def _groups_of_equal_images(images: ImageSet) -> NDArray[np.int64]:
-    """Return a number for each image, int64 ``(num_images,)``, the same for images with the same pixels.
-
-    It comes from `hash_numbers`. Two different images with the same number would be in the same split, which does no
-    harm.
-    """
-    _, groups = np.unique(hash_numbers(images.hashes), return_inverse=True)
-    return groups.astype(np.int64)
+def missing_splits(images: ImageSet, test: float) -> list[str]:
+    """Return which of test and validation are to be chosen, since no image is marked so; no test with a share of 0."""
+    wanted = ("test", "validation") if test else ("validation",)
+    return [name for name in wanted if not len(images.indices(name))]
 
 
 def _hold_out(
     images: ImageSet,
     split: NDArray[np.uint8],
-    groups: NDArray[np.int64],
+    together: NDArray[np.uint64],
+    draws: NDArray[np.float64],
     share: float,
     target: int,
     leave: int,
-    rng: np.random.Generator,
 ) -> None:
-    """Move a share of each class's training images to the split `target`, in whole groups of equal images.
-
-    At least one group of each class is moved, and at least `leave` groups stay.
-    """
-    order = rng.permutation(images.in_content_order(np.flatnonzero(split == TRAIN)))
-    for label, class_name in enumerate(images.class_names):
-        candidates = groups[order[(images.labels[order] == label) & (split[order] == TRAIN)]]
-        # The class's groups, in the order in which the permutation meets them
-        numbers, first, sizes = np.unique(candidates, return_index=True, return_counts=True)
-        in_turn = np.argsort(first)
-        if len(numbers) <= leave:
-            raise _too_few(images, class_name)
-        # As many of them as come nearest to the share
-        reached = np.cumsum(sizes[in_turn])
-        nearest = int((reached - sizes[in_turn] / 2 <= share * len(candidates)).sum())
-        chosen = numbers[in_turn[: min(max(nearest, 1), len(numbers) - leave)]]
-        split[np.isin(groups, chosen) & (split == TRAIN)] = target
+    """Move a share of the training images to the split `target`, where images that are kept together move together."""
+    rows = np.flatnonzero(split == TRAIN)
+    _, first, sets = np.unique(together[rows], return_index=True, return_inverse=True)
+    try:
+        chosen = choose_sets(images.labels[rows], sets, draws[rows[first]], share, leave)
+    except TooFewSetsError as error:
+        raise TooFewImagesError(_too_few(images, error.label, error.num_sets, leave + 1)) from None
+    split[rows[chosen[sets]]] = target
 
 
-def _too_few(images: ImageSet, class_name: str) -> DataError:
-    return DataError(
-        f"{images.name}: class {class_name!r} has too few different images: none would be left for training, beside "
-        f"those for validation and test; add some"
+def _too_few(images: ImageSet, label: int, num_sets: int, needed: int) -> str:
+    has_groups = images.groups is not None and (images.groups != NO_GROUP).any()
+    kinds = "equal, nearly equal or of one group" if has_groups else "equal or nearly equal"
+    advice = "add some, or group by something smaller" if has_groups else "add some"
+    return (
+        f"{images.name}: class {images.class_names[label]!r} has {num_sets} different image{'s' * (num_sets != 1)} to "
+        f"divide (images that are {kinds} stay together); expected {needed} or more, one for each split; {advice}"
     )
+
+
+def _check_counts(images: ImageSet, missing: list[str]) -> None:
+    """Raise `DataError` unless there are two classes or more, with enough images of each for the missing splits."""
+    if len(images.class_names) < 2:
+        only = f" ({images.class_names[0]!r})" if images.class_names else ""
+        raise DataError(f"{images.name}: has {len(images.class_names)} class{only}; expected 2 or more")
+    num_classes = len(images.class_names)
+    undecided = images.labels[(images.split == TRAIN) | (images.split == ALL)]
+    counts = np.bincount(undecided, minlength=num_classes)
+    held_out = np.bincount(images.labels[(images.split == TEST) | (images.split == VALIDATION)], minlength=num_classes)
+    if unknown := np.flatnonzero((counts == 0) & (held_out > 0)).tolist():
+        names = _names(images, unknown)
+        only_trained = _names(images, np.flatnonzero((counts > 0) & (held_out == 0)).tolist())
+        hint = f" (only training has {only_trained})" if only_trained else ""
+        raise DataError(
+            f"{images.name}: no images to train on of {names}, which validation or test has{hint}; classes are the "
+            "same only if their names are: rename or remove some"
+        )
+    smallest = int(counts.argmin())
+    if counts[smallest] < 1 + len(missing):
+        found = f"{counts[smallest]} image{'' if counts[smallest] == 1 else 's'}"
+        raise DataError(
+            f"{images.name}: class {images.class_names[smallest]!r} has {found} to train on ({len(images):,} images, "
+            f"{num_classes} classes); expected {1 + len(missing)} or more of each class, "
+            f"for {', '.join(['training', *missing[::-1]])}"
+        )
+
+
+def _names(images: ImageSet, labels: list[int]) -> str:
+    names = ", ".join(repr(images.class_names[label]) for label in labels[:MAX_NAMES])
+    return names + (f" and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else "")
+
+
+def _check_training(images: ImageSet, split: NDArray[np.uint8]) -> None:
+    """Raise `DataError` unless each class has training images left."""
+    counts = np.bincount(images.labels[split == TRAIN], minlength=len(images.class_names))
+    if empty := np.flatnonzero(counts == 0).tolist():
+        raise DataError(
+            f"{images.name}: no images to train on are left of {_names(images, empty)}: all equal validation or test "
+            "images; add others"
+        )
+
+
+class Leaks(NamedTuple):
+    """Images that training has seen something like, in the splits that the source has marked.
+
+    Attributes:
+        num_near_duplicates: Number of training and validation images that are near-duplicates of test images.
+        num_in_groups: Number of those in a group that test images are in.
+    """
+
+    num_near_duplicates: int
+    num_in_groups: int
+
+
+def find_leaks(images: ImageSet, loaded: ImageSet) -> Leaks:
+    """Count what test images share with others: a source's own test images, or where a class had too few others.
+
+    Args:
+        images: The set as `split_images` returned it.
+        loaded: The set given to it.
+    """
+    is_test = images.split == TEST
+    is_seen = (images.split == TRAIN) | (images.split == VALIDATION)
+    pairs = loaded.near_duplicates if missing_splits(loaded, 1) else np.empty((0, 2), np.int64)
+    near = np.zeros(len(images), np.bool_)
+    for one, other in (pairs.T, pairs.T[::-1]):
+        near[one[is_test[other]]] = True
+    in_groups = np.zeros(len(images), np.bool_)
+    if images.groups is not None:
+        in_groups = np.isin(images.groups, images.groups[is_test]) & (images.groups != NO_GROUP)
+    return Leaks(int((near & is_seen).sum()), int((in_groups & is_seen).sum()))

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError, _
 
 from ..errors import PictureError
 from .bands import row_bands
-from .formats import FORMATS, NUM_START_BYTES, format_of
+from .formats import FORMATS, NUM_START_BYTES, UNREADABLE, format_of
 from .inputs import Picture, array_image, as_array, file_content, is_array, name_of
 from .jpeg import num_scans, with_end_marker
 from .plain_png import PNG_START, read_plain_png
@@ -31,6 +31,7 @@ MAX_WEBP_PIXELS = 32_000_000  # its decoder needs up to 28 bytes for each, other
 LARGE_PIXELS = 16_000_000  # from here on pictures are decoded one at a time
 MAX_SIDE = 32_768  # of a picture of one row, each pixel takes Pillow up to 80 bytes
 MAX_SCANS = 100  # of a JPEG file; each takes as long as the whole picture may. Cameras and programs write up to 20
+BIT_DEPTHS = (8, 10, 12, 16)  # of grey levels
 PNG_SIZE = Struct(">II")
 # How Pillow says that a file may be whole, but is of a kind that it does not read
 UNSUPPORTED = re.compile("unsupported|not supported|unknown raw mode|cannot handle|not available", re.IGNORECASE)
@@ -133,15 +134,23 @@ def _converted(picture: Image.Image, name: str) -> Image.Image:
 def _reason(error: Exception, kind: str) -> str:
     """Explain in one line why a file of a kind, empty if it is none of `FORMATS`, cannot be decoded."""
     if isinstance(error, UnidentifiedImageError):
-        if kind:
-            return f"an unsupported kind of {kind}, or damaged; {SAVE_ANEW}"
-        return f"not a picture that can be read; expected one of {', '.join(FORMATS)}"
+        return _unidentified(kind)
     text = (" ".join(str(error).split()) or type(error).__name__)[:120]
     if UNSUPPORTED.search(text):
         return f"an unsupported kind of {kind or 'picture'} ({text}); {SAVE_ANEW}"
     if text.startswith("decoder error") and kind == "TIFF":  # all that Pillow tells of libtiff's errors
         return f"damaged, or an unsupported kind of TIFF ({text}); {SAVE_ANEW}"
     return f"damaged ({text})"
+
+
+def _unidentified(kind: str) -> str:
+    if kind in UNREADABLE:
+        return f"a {kind} picture, which is not read; {UNREADABLE[kind]}"
+    if kind and kind not in FORMATS:
+        return f"a picture of type {kind}, which this Pillow was built without; {SAVE_ANEW}"
+    if kind:
+        return f"an unsupported kind of {kind}, or damaged; {SAVE_ANEW}"
+    return f"not a picture that can be read; expected one of {', '.join(FORMATS)}"
 
 
 @contextlib.contextmanager
@@ -198,13 +207,13 @@ def _to_grey_or_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Scale 16-bit, 32-bit and floating-point grey to 8 bits."""
+    """Scale 16-bit, 32-bit and floating-point grey to 8 bits: whole numbers by the least depth that holds them."""
     extremes = [(float(values.min()), float(values.max())) for _, values in _float_bands(picture)]
     low, high = min(lowest for lowest, _ in extremes), max(highest for _, highest in extremes)
     if picture.mode == "F":
         low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
-    else:  # 16-bit grey; mode I holds 32 bits but its files rarely use more than 16
-        low, high = 0.0, max(65_535.0, high)
+    else:  # 16-bit grey, of which cameras and microscopes may use fewer; mode I holds 32 bits
+        low, high = 0.0, next((2.0**bits - 1 for bits in BIT_DEPTHS if high < 2**bits), high)
     scale = 255 / (high - low) if high > low else 0.0
     scaled = Image.new("L", picture.size)
     for top, values in _float_bands(picture):

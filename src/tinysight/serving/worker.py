@@ -24,6 +24,7 @@ from ..errors import PictureError
 from ..memory import limit_memory
 from ..preprocessing.decode import num_pixels
 from ..preprocessing.framing import Framed
+from ..preprocessing.reading import failure_reason
 
 MEMORY_BYTES, BYTES_PER_PIXEL = 2**29, 64  # of memory beyond what the worker has at its start; pictures take up to 40
 
@@ -168,10 +169,8 @@ def _frame(classifier: Classifier, request: WorkerRequest, max_pixels: int) -> l
             framed.append(classifier.frame(picture, name, max_pixels))
         except PictureError as error:
             return Failure(422, str(error))
-        except MemoryError:
-            return Failure(413, f"{name}: there is not enough memory for it; make it smaller")
-        except Exception as error:  # a fault of ours, that other requests shall not suffer from
-            return Failure(500, f"{name}: unexpected {type(error).__name__}; please report it")
+        except Exception as error:  # no memory, or a fault of ours, that other requests shall not suffer from
+            return Failure(413 if isinstance(error, MemoryError) else 500, f"{name}: {failure_reason(error)}")
     return framed
 
 
@@ -230,7 +229,7 @@ def _reply(classifier: Classifier, requests: list[WorkerRequest], settings: Work
         return process_batch(classifier, requests, settings)
     except Exception as error:  # the worker lives on: other requests are waiting
         if len(requests) == 1:
-            return BatchReply([Failure(500, f"unexpected {type(error).__name__}; please report it")])
+            return BatchReply([Failure(500, failure_reason(error))])
     reply = BatchReply()
     for request in requests:
         one = _reply(classifier, [request], settings)

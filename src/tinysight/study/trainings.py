@@ -32,7 +32,7 @@ from .settings import Cell, StudySettings
 if TYPE_CHECKING:  # an import would load TensorFlow, which only the processes that train may do
     from ..training.learner import Learner
 
-FORMAT = 1  # of the files, and of what a training does; part of their names
+FORMAT = 2  # of the files, and of what a training does; part of their names
 MAX_SCORED_EPOCHS = 12  # scoring MNIST's images takes as long as training on 10,000 of them
 SPLITS = ("train", "validation", "test")
 
@@ -68,10 +68,10 @@ class Task(NamedTuple):
     cell: Cell
     seed: int
 
-    def key(self, data_hash: str) -> str:
+    def key(self, split_hash: str) -> str:
         """Return a hash of all that its result depends on, but for the kind of processor."""
         settings = asdict(replace(self.cell.settings, seed=self.seed))
-        depends_on = [FORMAT, data_hash, self.cell.num_train, settings, installed_versions(*DECISIVE)]
+        depends_on = [FORMAT, split_hash, self.cell.num_train, settings, installed_versions(*DECISIVE)]
         return sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
 
@@ -81,8 +81,8 @@ def split_for_seeds(images: ImageSet, settings: StudySettings) -> dict[int, Imag
     Raises:
         DataError: There are too few images of a class.
     """
-    shares = settings.training.validation, settings.training.test
-    return {seed: split_images(images, *shares, seed) for seed in settings.seeds}
+    chosen = settings.training
+    return {seed: split_images(images, chosen.validation, chosen.test, seed, chosen.group) for seed in settings.seeds}
 
 
 def with_training_images(images: ImageSet, num_train: int, seed: int) -> ImageSet:
@@ -146,7 +146,7 @@ def run_trainings(
         TinysightError: A loss is NaN or infinite.
     """
     tasks = [Task(cell, seed) for cell in sorted(cells, key=lambda cell: -cell.work) for seed in images]
-    results = {task: scores for task in tasks if (scores := read_scores(folder, task, images[task.seed].data_hash))}
+    results = {task: scores for task in tasks if (scores := read_scores(folder, task, images[task.seed].split_hash))}
     missing = [task for task in tasks if task not in results]
     unreported = list(results)
     # A process that has loaded TensorFlow must not be forked, nor one with threads, which a progress bar starts
@@ -179,7 +179,7 @@ def _prepare(images: dict[int, ImageSet], folder: Path) -> Callable[[Task], Scor
 
     def run(task: Task) -> Scores:
         scores = trainer.train(task, end_without_parent)
-        write_scores(folder, task, images[task.seed].data_hash, scores)
+        write_scores(folder, task, images[task.seed].split_hash, scores)
         return scores
 
     return run
@@ -273,21 +273,21 @@ def _check_finite(task: Task, epoch: int, scores: dict[str, list[float]]) -> Non
         raise TinysightError(f"{what}: the loss is NaN or infinite; lower the learning rate")
 
 
-def write_scores(folder: Path, task: Task, data_hash: str, scores: Scores) -> None:
+def write_scores(folder: Path, task: Task, split_hash: str, scores: Scores) -> None:
     """Write a training's scores to the folder.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    key = task.key(data_hash)
+    key = task.key(split_hash)
     settings = asdict(replace(task.cell.settings, seed=task.seed))
     entry = {"key": key, "num_train": task.cell.num_train, "settings": settings, "scores": asdict(scores)}
     write_whole(_path(folder, key), json.dumps(entry, indent=1).encode())
 
 
-def read_scores(folder: Path, task: Task, data_hash: str) -> Scores | None:
+def read_scores(folder: Path, task: Task, split_hash: str) -> Scores | None:
     """Return a training's scores from the folder, or None if there are none or the file is damaged."""
-    key = task.key(data_hash)
+    key = task.key(split_hash)
     try:
         entry: dict[str, Any] = json.loads(_path(folder, key).read_bytes())
         found: dict[str, Any] = {

@@ -80,4 +80,4 @@ class Checkpoint:
 
 def _key(settings: ResolvedSettings, images: ImageSet) -> dict[str, Any]:
     """Return all that a training's result depends on, but for the kind of processor."""
-    return {**asdict(settings), "images": images.data_hash, **installed_versions(*DECISIVE)}
+    return {**asdict(settings), "images": images.split_hash, **installed_versions(*DECISIVE)}

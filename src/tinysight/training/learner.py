@@ -15,7 +15,9 @@ from .step import Adam, compile_folding, compile_prediction, compile_training
 
 NUM_OUTLIERS = 16_000  # drawn once; augmentation varies them
 NUM_OUTLIER_EXAMPLES = 4_000  # training images of which some outliers are made
-MAX_FOLDING_IMAGES = 10_000  # training images whose statistics replace those of a batch
+# Training images whose statistics replace those of a batch: as many as there are validation images, but within these
+# limits. With the statistics of a few images, perhaps of one class, the network would fail on all others
+MIN_FOLDING_IMAGES, MAX_FOLDING_IMAGES = 1_000, 10_000
 
 
 class Learner:
@@ -69,9 +71,9 @@ class Learner:
     def train_epoch(self, data: "TrainingData") -> None:
         """Train for one epoch."""
         for chunk, order in data.chunks.epoch(data.rng):
-            self._train_on(chunk, order, int(data.rng.integers(2**31)))
+            self._train_on(chunk, order, int(data.rng.integers(2**31)), data.class_weights)
         if self._fold:
-            self._fold(data.images, data.sample_rows[:: -(-len(data.sample_rows) // MAX_FOLDING_IMAGES)])
+            self._fold(data.images, data.folding_rows)
 
 
 class TrainingData:
@@ -81,8 +83,10 @@ class TrainingData:
         images: The images.
         rng: Draws all that follows, in this order.
         sample_rows: Rising row numbers of training images chosen at random, as many as there are validation images.
+        folding_rows: Those whose statistics are folded in with batch normalization; these and others.
         outliers: Out-of-distribution images as the settings ask for, uint8 ``(num_outliers, *image_shape)``, or None.
         chunks: The training images; `rng` draws their order.
+        class_weights: Factor of each class's losses, float32 ``(num_classes,)``, see `balanced_weights`.
         num_steps: Number of steps in the whole training.
     """
 
@@ -91,7 +95,10 @@ class TrainingData:
         training_rows = images.indices("train")
         in_order = images.in_content_order(training_rows)
         self.images, self.rng = images, np.random.default_rng(settings.seed)
-        self.sample_rows = np.sort(self.rng.permutation(in_order)[: len(images.indices("validation"))])
+        self.class_weights = balanced_weights(images.labels[training_rows], len(images.class_names))
+        shuffled, num_validation = self.rng.permutation(in_order), len(images.indices("validation"))
+        self.sample_rows = np.sort(shuffled[:num_validation])
+        self.folding_rows = np.sort(shuffled[: min(max(num_validation, MIN_FOLDING_IMAGES), MAX_FOLDING_IMAGES)])
         self.outliers = None
         if settings.outliers:
             num_examples = min(NUM_OUTLIER_EXAMPLES, len(in_order))
@@ -99,6 +106,23 @@ class TrainingData:
             self.outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
         self.chunks = ShuffledChunks(images, training_rows, settings.batch_size)
         self.num_steps = settings.epochs * self.chunks.num_chunks * self.chunks.steps
+
+
+def balanced_weights(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:
+    """Return factors with which each class's images weigh as much together: number of images / (classes x its images).
+
+    Their mean over the images is 1. It is the rule of scikit-learn's ``class_weight="balanced"``.
+
+    Args:
+        labels: int ``(num_images,)``.
+        num_classes: Number of classes.
+
+    Returns:
+        float32 ``(num_classes,)``; 0 for a class without images.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    present = np.count_nonzero(counts)
+    return np.where(counts > 0, len(labels) / (present * np.maximum(counts, 1)), 0).astype(np.float32)
 
 
 def _copy(model: keras.Model) -> keras.Model:

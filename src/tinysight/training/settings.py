@@ -5,15 +5,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from inspect import cleandoc
 from typing import Any
 
-from ..errors import SettingsError, check_choice, check_number
+from ..errors import SettingsError, check_choice, check_number, check_pattern
 
 NETWORKS = ("auto", "dense", "pretrained")
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
+CLASS_WEIGHTS = ("none", "balanced")
 
 DEFAULT_HIDDEN = (784, 512)
 MAX_LAYER_WIDTH = 65_536  # above this one layer's weights alone pass 200 MB for the smallest images
+MAX_FOLDS = 100  # of a cross-validation
 MAX_LAYERS = 64  # no dense network gains from more; each has a stream of random numbers of its own
 
 
@@ -128,6 +130,7 @@ def _setting(
     limits: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
     unset: str = "the recipe's choice",
+    metavar: str | None = None,
 ) -> Any:
     """Declare a setting. Its check, its command-line option and its documentation all derive from this.
 
@@ -138,8 +141,11 @@ def _setting(
         limits: The least and the largest value allowed.
         choices: The values allowed.
         unset: What None means, for ``--help``.
+        metavar: What stands for a value in ``--help``; by default its choices, or its type.
     """
+    metavar = metavar or (f"[{'|'.join(choices)}]" if choices else None)
     details = {"help": explanation, "panel": panel, "limits": limits, "choices": choices, "unset": unset}
+    details["metavar"] = metavar
     return field(default=default, metadata=details)
 
 
@@ -178,6 +184,14 @@ class TrainingSettings:
     )
     test: float = _setting(
         0.2, "Share of the images kept for testing, where DATA has no test images.", "Data", limits=(0.001, 0.9)
+    )
+    group: str = _setting(
+        "",
+        "Regular expression that finds each image's group in its file's path below DATA, such as '([^/_]+)_'. "
+        "Images of one group, such as one person's, stay in one split.",
+        "Data",
+        unset="the groups that DATA names, if any",
+        metavar="REGEX",
     )
     network: str = _setting(
         "auto",
@@ -218,6 +232,12 @@ class TrainingSettings:
         limits=(1, 100_000),
         unset="never stop early",
     )
+    class_weight: str = _setting(
+        "none",
+        "Whether each class counts as much as another (balanced), or each image (none).",
+        "Training",
+        choices=CLASS_WEIGHTS,
+    )
     weight_decay: float = _setting(
         0.0, "Decoupled weight decay (AdamW); each step multiplies it by the learning rate.", "Training", limits=(0, 10)
     )
@@ -251,6 +271,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.hidden or self.network != "pretrained":
             check_hidden(self.hidden)
+        check_pattern("group", self.group)
         for setting in fields(self):
             value, name = getattr(self, setting.name), setting.name.replace("_", " ")
             if value is None:

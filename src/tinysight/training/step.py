@@ -37,7 +37,7 @@ def compile_training(
     num_steps: int,
     outliers: NDArray[np.uint8] | None = None,
     optimizer: "Adam | None" = None,
-) -> Callable[[Chunk, NDArray[np.int32], int], None]:
+) -> Callable[[Chunk, NDArray[np.int32], int, NDArray[np.float32]], None]:
     """Compile the training program.
 
     Args:
@@ -50,7 +50,8 @@ def compile_training(
 
     Returns:
         A function that trains on a chunk. It takes the chunk, the order of its images, int32 ``(steps, batch_size)``,
-        and a seed.
+        a seed, and a factor for each class's losses, float32 ``(num_classes,)``, used with the class weight
+        ``balanced``.
     """
     optimizer = optimizer or Adam(model.trainable_variables, settings, num_steps)
     num_classes = model.output_shape[-1]
@@ -60,7 +61,7 @@ def compile_training(
     def forward(batch: tf.Tensor, seed: StepSeed | None = None) -> tf.Tensor:
         return _forward_in_training(model, batch, settings, seed)
 
-    def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: StepSeed) -> None:
+    def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: StepSeed, weights: tf.Tensor) -> None:
         # Batch: images and one-hot labels, outliers with equal probabilities for all classes
         batch, targets = tf.gather(images, rows), tf.one_hot(tf.gather(labels, rows), num_classes)
         if num_outliers:
@@ -76,6 +77,8 @@ def compile_training(
             loss = keras.losses.categorical_crossentropy(
                 targets, probabilities, label_smoothing=settings.label_smoothing
             )
+            if settings.class_weight == "balanced":  # images of no class, which come last, count as before
+                loss *= tf.concat([tf.gather(weights, tf.gather(labels, rows)), tf.ones([num_outliers])], axis=0)
             if settings.adversarial:
                 loss += _virtual_adversarial_loss(forward, batch, settings.adversarial, seed)
             loss = tf.reduce_mean(loss)
@@ -84,15 +87,15 @@ def compile_training(
             _update_average(averaged, model, settings.ema_momentum)
 
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor) -> None:
+    def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor, weights: tf.Tensor) -> None:
         def body(step: tf.Tensor) -> tf.Tensor:
-            train_step(images, labels, order[step], StepSeed(seed, step))
+            train_step(images, labels, order[step], StepSeed(seed, step), weights)
             return step + 1
 
         tf.while_loop(lambda step: step < order.shape[0], body, [tf.constant(0)])
 
-    return lambda chunk, order, seed: train_on(
-        tf.constant(chunk.images), tf.constant(chunk.labels), tf.constant(order), tf.constant(seed, tf.int32)
+    return lambda chunk, order, seed, weights: train_on(
+        *map(tf.constant, (chunk.images, chunk.labels, order)), tf.constant(seed, tf.int32), tf.constant(weights)
     )
 
 

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..data.dataset import ImageSet, Progress as ReportProgress, leading_bytes
+from ..data.dataset import ImageSet, Progress as ReportProgress, hash_numbers
+from ..data.loading import load_images
 from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, PretrainedWeights, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .checkpoint import Checkpoint
-from .network_choice import choose_network
+from .network_choice import choose_network, photograph_size
 from .networks import BUILDERS
 from .onnx_writer import operations_and_weights
 from .pretrained import PretrainedNetwork, build_head, predict
@@ -35,7 +36,7 @@ from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
 MAX_PARITY_PHOTOGRAPHS = 64  # the same for a network with convolutions, which Keras predicts slowly
-MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 1 MB
+MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 2 MB
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Training:
 
 
 def train(
-    images: ImageSet,
+    images: Any,
     settings: TrainingSettings | None = None,
     on_epoch: Callable[[EpochResult], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -79,7 +80,8 @@ def train(
     Sets the seeds of Python, NumPy and TensorFlow, and TensorFlow's deterministic mode, for the whole process.
 
     Args:
-        images: The images. Where they are not split yet, `split_images` splits them by the settings' shares and seed.
+        images: The images; or whatever `load_images` takes, such as ``(images, labels)``. Where they are not split yet,
+            `split_images` splits them by the settings' shares and seed.
         settings: The settings; by default those of the recipe ``fast``.
         on_epoch: Called after each epoch.
         should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
@@ -98,7 +100,9 @@ def train(
     """
     # Data and settings
     settings = settings or TrainingSettings()
-    images = split_images(images, settings.validation, settings.test, settings.seed)
+    if not isinstance(images, ImageSet):
+        images = load_images(images, photograph_size=photograph_size(settings.network, weights))
+    images = split_images(images, settings.validation, settings.test, settings.seed, settings.group)
     network = choose_network(settings, images.framing, weights).name
     resolved = replace(settings, network=network).resolved(len(images.indices("train")), images.framing.method)
     # Network
@@ -156,7 +160,7 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: ResolvedSettin
     if settings.network == "pretrained":
         metadata = replace(metadata, pretrained=PretrainedWeights(ORIGIN, LICENCE, SHA256))
     if len(trained_on) <= MAX_STORED_HASHES:
-        metadata = replace(metadata, training_hashes=leading_bytes(images.hashes[trained_on]))
+        metadata = replace(metadata, training_hashes=hash_numbers(images.hashes[trained_on]))
     network, layers = operations_and_weights(model)
     return Classifier(build_model(layers, metadata, network))
 

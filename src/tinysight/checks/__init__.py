@@ -1,0 +1,1 @@
+"""Checks of labelled images before they are believed: findings on files, images, labels; their report."""
