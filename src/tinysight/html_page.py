@@ -91,6 +91,8 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
         "class_names": list(classifier.class_names),
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
+        "takes_photographs": classifier.framing.takes_photographs,
+        "has_attribution": classifier.is_dense,
         "name": name or (trained_on.name if trained_on else ""),
         "layers": [_packed(*one, biases) for one, (_, biases) in zip(quantized, layers, strict=True)],
     }
