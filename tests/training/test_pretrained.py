@@ -14,6 +14,7 @@ from tinysight.errors import SettingsError
 from tinysight.onnx_file import PretrainedWeights
 from tinysight.preprocessing.framing import Framing
 from tinysight.run_folder import describe_training
+from tinysight.training import checkpoint
 from tinysight.training.efficientnet import efficientnet_lite0, folded_layers, set_pretrained
 from tinysight.training.network_choice import choose_network
 from tinysight.training.pretrained import PretrainedNetwork, build_head, predict
@@ -79,7 +80,7 @@ def test_a_training_gives_one_network_from_pixels_to_probabilities(tmp_path):
     assert metadata.pretrained == PretrainedWeights("EfficientNet-Lite0 trained on ImageNet", "Apache-2.0", SHA256)
     assert metadata.settings["network"] == describe_training(training)["settings"]["network"] == "pretrained"
     # ONNX, Keras, and the file of Keras
-    assert metadata.parity.num_images == len(training.images.indices("validation"))
+    assert metadata.parity.num_images == 8
     assert metadata.parity.max_difference < 1e-4
     training.model.optimizer.build(training.model.trainable_variables)  # as `save_run` does
     training.model.save(tmp_path / "model.keras")
@@ -100,11 +101,11 @@ def test_the_whole_network_computes_what_the_head_does_on_features(hidden):
     network = PretrainedNetwork(images.framing.image_shape)
     features = network.with_features(images)
     rows = images.indices("train")
-    np.testing.assert_allclose(features.images[rows].mean(axis=0), 0, atol=1e-4)
+    assert features.images[rows].var(axis=0).mean() == pytest.approx(1, rel=1e-4)
     settings = TrainingSettings(network="pretrained", dropout=0.3).resolved(8)
     head = build_head(2, replace(settings, hidden=hidden))
     rng = np.random.default_rng(0)
-    head.set_weights([rng.normal(0, 0.3, array.shape) for array in head.get_weights()])
+    head.set_weights([rng.normal(0, len(array) ** -0.5, array.shape) for array in head.get_weights()])
     expected = np.asarray(head(features.images[rows]))
     assert np.ptp(expected[:, 0]) > 0.01
     np.testing.assert_allclose(predict(network.joined(head), images.images[rows]), expected, atol=1e-4)
@@ -149,3 +150,28 @@ def test_settings_of_the_layers_on_the_features_are_kept():
 @needs_weights
 def test_the_weights_that_are_installed_are_taken():
     assert choose_network(TrainingSettings(), Framing("whole", 224, 224, 3)).name == "pretrained"
+
+
+@needs_weights
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0)
+    settings, path = TrainingSettings(epochs=6, test=0.2, validation=0.25), tmp_path / "run.checkpoint"
+
+    def kill(result):
+        if result.epoch == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(pictures(), settings, kill, checkpoint=checkpoint.Checkpoint(path))
+    epochs, kept = [], checkpoint.Checkpoint(path, resume=True)
+    resumed = train(pictures(), settings, lambda result: epochs.append(result.epoch), checkpoint=kept)
+    assert epochs == [4, 5, 6]
+    assert resumed.classifier.file_bytes == train(pictures(), settings).classifier.file_bytes
+
+
+def test_hidden_layers_are_added_where_they_are_asked_for():
+    settings = TrainingSettings(network="pretrained")
+    assert settings.resolved(100).hidden == ()
+    assert replace(settings, hidden=(784, 512)).resolved(100).hidden == (784, 512)
+    assert TrainingSettings().resolved(100).hidden == (784, 512)

@@ -16,7 +16,7 @@ import typer
 
 from ..errors import OutputError, SettingsError, check_choice, check_number
 from ..preprocessing import DEFAULT_IMAGE_SIZE
-from ..training.settings import APIS, MAX_FOLDS, TrainingSettings, default_dropout_position
+from ..training.settings import APIS, DEFAULT_HIDDEN, MAX_FOLDS, NETWORKS, TrainingSettings, default_dropout_position
 from . import console, train_output
 from .options import (
     DONE,
@@ -113,8 +113,9 @@ def train(
             check_installed()
         from ..data.loading import load_images
         from ..training.checkpoint import Checkpoint
-        from ..training.network_choice import photograph_size
+        from ..training.network_choice import check_weights, photograph_size
 
+        check_weights(chosen, weights)
         with console.progress_bar() as progress:
             large = photograph_size(chosen.network, weights)
             images = load_images(data, framing, size, None, progress, channels, root, large)
@@ -203,6 +204,8 @@ def _show_network(settings: TrainingSettings, images: "ImageSet", weights: Path 
     from ..training.network_choice import choose_network
 
     network, reason = choose_network(settings, images.framing, weights)
+    if network == "pretrained":
+        settings.for_features()  # raises if a setting is for training on pixels
     if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
         console.print_line(f"network {network}: {reason}")
 
@@ -316,18 +319,33 @@ def _faster_imports(*hidden: str) -> Iterator[None]:
 
 
 def summary(
+    network: Annotated[str, typer.Option(help="The network.", metavar=f"[{'|'.join(NETWORKS[1:])}]")] = "dense",
     api: Annotated[str, setting_option("api")] = "sequential",
     dropout: Annotated[
         float, typer.Option(help="Share of each hidden layer's outputs that dropout sets to zero.")
     ] = 0.0,
     dropout_position: Annotated[str | None, setting_option("dropout_position")] = None,
-    hidden: Annotated[str, setting_option("hidden")] = "784,512",
-    image_size: Annotated[str, typer.Option(help="Height and width of the images; in colour 28x28x3.")] = "28x28",
+    hidden: Annotated[str | None, setting_option("hidden")] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Height and width of the images; in colour 28x28x3.", show_default="28x28; 224x224x3 if pretrained"
+        ),
+    ] = None,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
 ) -> None:
     """Print the network's layers as Keras lists them."""
+    check_choice("network", network, NETWORKS[1:])
     check_choice("api", api, APIS)
-    size, widths = parse_size(image_size), parse_hidden(hidden)
+    size, widths = parse_size(image_size) if image_size else None, parse_hidden(hidden)
+    if network == "pretrained":
+        settings = TrainingSettings(network=network, api=api, hidden=widths, dropout=dropout).resolved(2)
+        from ..training.network_choice import PHOTOGRAPH_SIZE
+        from ..training.pretrained import build_network
+
+        build_network(size or (*PHOTOGRAPH_SIZE, 3), classes, settings).summary()
+        return
     from ..training.networks import BUILDERS
 
-    BUILDERS[api](size, classes, widths, dropout, dropout_position or default_dropout_position(api)).summary()
+    position = dropout_position or default_dropout_position(api)
+    BUILDERS[api](size or DEFAULT_IMAGE_SIZE, classes, widths or DEFAULT_HIDDEN, dropout, position).summary()

@@ -19,6 +19,7 @@ from keras import layers  # isort: skip
 
 EPSILON = 1e-3  # of the network's batch normalization
 NUM_FEATURES = 1_280
+UNSET = "zeros"  # until `set_pretrained`; random numbers would take a second to draw
 
 
 class Stage(NamedTuple):
@@ -50,20 +51,22 @@ def efficientnet_lite0(image_shape: tuple[int, ...]) -> keras.Model:
     x = layers.Rescaling(float(SCALE), float(OFFSET))(images)
     if len(image_shape) == 2:
         x = layers.Reshape((*image_shape, 1))(x)
-    x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu6")(x)
+    x = layers.Conv2D(32, 3, strides=2, padding="same", activation="relu6", kernel_initializer=UNSET)(x)
     for stage in STAGES:
         for number in range(stage.blocks):
             x = _block(x, stage, stage.stride if number == 0 else 1)
-    x = layers.Conv2D(NUM_FEATURES, 1, activation="relu6")(x)
+    x = layers.Conv2D(NUM_FEATURES, 1, activation="relu6", kernel_initializer=UNSET)(x)
     return keras.Model(images, layers.GlobalAveragePooling2D()(x))
 
 
 def _block(x: keras.KerasTensor, stage: Stage, stride: int) -> keras.KerasTensor:
     channels, y = x.shape[-1], x
     if stage.expansion > 1:
-        y = layers.Conv2D(stage.expansion * channels, 1, activation="relu6")(y)
-    y = layers.DepthwiseConv2D(stage.kernel, strides=stride, padding="same", activation="relu6")(y)
-    y = layers.Conv2D(stage.channels, 1)(y)
+        y = layers.Conv2D(stage.expansion * channels, 1, activation="relu6", kernel_initializer=UNSET)(y)
+    y = layers.DepthwiseConv2D(
+        stage.kernel, strides=stride, padding="same", activation="relu6", depthwise_initializer=UNSET
+    )(y)
+    y = layers.Conv2D(stage.channels, 1, kernel_initializer=UNSET)(y)
     return layers.Add()([y, x]) if y.shape == x.shape else y
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.cache import cache_folder, release_pages
+from ..data.cache import features_folder, release_pages
 from ..data.cached_folders import is_private
 from ..data.dataset import ImageSet, Progress
 from ..errors import OutputError
@@ -27,11 +27,6 @@ MAX_CACHED_BYTES = 2**30  # 200,000 images of 1,280 features; above it the files
 CHUNK_ROWS = 256  # images computed between two steps of the progress bar's
 
 Features = NDArray[np.float32]
-
-
-def features_folder() -> Path:
-    """Return the folder with the features of all images."""
-    return cache_folder() / "features"
 
 
 def compute_features(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..data.framing_choice import MIN_PHOTOGRAPH_SIDE
 from ..errors import MissingExtraError
 from ..preprocessing.framing import Framing
-from .pretrained_weights import LICENCE, ORIGIN, find_weights
+from .pretrained_weights import LICENCE, ORIGIN, find_weights, load_weights
 from .settings import TrainingSettings
 
 PHOTOGRAPH_SIZE = (224, 224)  # to which photographs are brought by default, see docs/experiments.md
@@ -51,6 +51,26 @@ def choose_network(settings: TrainingSettings, framing: Framing, weights: Path |
         return NetworkChoice("dense", f"{about}; for photographs --network pretrained is better; it needs {INSTALL}")
     needs = f"--network pretrained is for colour pictures of {MIN_PHOTOGRAPH_SIDE} pixels or more"
     return NetworkChoice("dense", f"{about}; {needs}")
+
+
+def check_weights(settings: TrainingSettings, weights: Path | None) -> None:
+    """Check what the pretrained network needs, before any picture is read: its weights, and settings that fit it.
+
+    Args:
+        settings: The settings.
+        weights: Another copy of the pretrained weights than that of the package.
+
+    Raises:
+        DataError: That file is no copy of the weights, or cannot be read.
+        MissingExtraError: ``pretrained`` is asked for, and the weights are not installed.
+        SettingsError: ``pretrained`` is asked for, and a setting is for training on pixels.
+    """
+    if weights:
+        load_weights(weights)
+    if settings.network == "pretrained":
+        if find_weights(weights) is None:
+            raise MissingExtraError("the network pretrained", "photos")
+        settings.for_features()
 
 
 def is_for_photographs(framing: Framing) -> bool:

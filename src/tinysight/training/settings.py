@@ -203,10 +203,12 @@ class TrainingSettings:
     api: str = _setting(
         "sequential", "Keras API that builds the network; both compute the same.", "Network", choices=APIS
     )
-    hidden: tuple[int, ...] = _setting(
-        DEFAULT_HIDDEN,
-        "Widths of the hidden layers, separated by commas; by default none on a pretrained network's features.",
+    hidden: tuple[int, ...] | None = _setting(
+        None,
+        "Widths of the hidden layers, separated by commas.",
         "Network",
+        unset=f"{','.join(map(str, DEFAULT_HIDDEN))}; none on a pretrained network's features",
+        metavar="WIDTHS",
     )
     dropout_position: str | None = _setting(
         None,
@@ -269,7 +271,8 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.hidden or self.network != "pretrained":
+        is_without = self.hidden == () and self.network == "pretrained"  # logistic regression on the features
+        if self.hidden is not None and not is_without:
             check_hidden(self.hidden)
         check_pattern("group", self.group)
         for setting in fields(self):
@@ -293,7 +296,7 @@ class TrainingSettings:
         """
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         if self.network == "pretrained":
-            values |= self._for_features()
+            values |= self.for_features()
         elif self.network == "auto":
             values["network"] = "dense"
 
@@ -318,14 +321,18 @@ class TrainingSettings:
         if values["epochs"] is None:
             values["epochs"] = suggested_epochs(num_training_images, values["batch_size"], LENGTHS[length])
         # What is still open is off
+        fill({"hidden": DEFAULT_HIDDEN})
         fill({"dropout": 0.0, "dropout_position": default_dropout_position(self.api), "batch_norm": False})
         fill({"adversarial": 0.0, "outliers": 0.0, "patience": values["epochs"]})
         if values["batch_norm"] and values["batch_size"] == 1:
             raise SettingsError("batch size is 1; batch normalization needs at least 2, or use --no-batch-norm")
         return ResolvedSettings(**values)
 
-    def _for_features(self) -> dict[str, Any]:
+    def for_features(self) -> dict[str, Any]:
         """Return what a pretrained network fixes: its features are computed once, of images as they are.
+
+        Returns:
+            Values of settings by name.
 
         Raises:
             SettingsError: A setting is for training on pixels.
@@ -336,8 +343,7 @@ class TrainingSettings:
                 raise SettingsError(f"{option} is for training on pixels; leave it out, or choose --network dense")
         given = {name: getattr(self, name) for name in FEATURE_DEFAULTS}
         chosen = {name: FEATURE_DEFAULTS[name] if value is None else value for name, value in given.items()}
-        hidden = () if self.hidden == DEFAULT_HIDDEN else self.hidden
-        return {**FOR_FEATURES, **chosen, "hidden": hidden}
+        return {**FOR_FEATURES, **chosen, "hidden": self.hidden or ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,6 +357,7 @@ class ResolvedSettings(TrainingSettings):
     epochs: int = field()
     dropout: float = field()
     augment: str = field()
+    hidden: tuple[int, ...] = field()
     dropout_position: str = field()
     batch_norm: bool = field()
     batch_size: int = field()

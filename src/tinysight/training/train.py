@@ -35,7 +35,7 @@ from .learner import Learner, TrainingData  # isort: skip
 from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
-MAX_PARITY_PHOTOGRAPHS = 64  # the same for a network with convolutions, which Keras predicts slowly
+MAX_PARITY_PHOTOGRAPHS = 8  # the same for a network with convolutions, which Keras predicts slowly
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 2 MB
 
 
@@ -115,7 +115,7 @@ def train(
     learner = Learner(model, resolved, data.num_steps, data.outliers)
     # Epochs
     done = Progress(BestEpoch(len(images.indices("validation"))))
-    if checkpoint and (state := checkpoint.read(resolved, images)):
+    if checkpoint and (state := checkpoint.read(resolved, data.images)):
         done.restore(state, learner, data)
     _fit(done, learner, data, resolved, on_epoch, should_stop, checkpoint)
     # Best weights, calibrated
