@@ -23,7 +23,7 @@ from .preprocessing.framing import Framed, Framing, frame_picture, frame_picture
 from .preprocessing.inputs import Picture, each_picture, name_of, source_of
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
-CONVOLUTION_BATCH_SIZE = 8  # the same where there are convolutions, whose outputs take megabytes for each image
+CONVOLUTION_PIXELS = 2**16  # of a batch where there are convolutions: their outputs take megabytes for each photograph
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ class Classifier:
         if images.dtype != np.uint8 or images.shape[1:] != shape:
             raise TinysightError(f"got images {images.dtype} {images.shape}; expected uint8 (num_images, {shape})")
         result = np.empty((len(images), len(self.class_names)), np.float32)
-        batch_size = BATCH_SIZE if self.is_dense else CONVOLUTION_BATCH_SIZE
+        batch_size = BATCH_SIZE
+        if not self.is_dense:
+            batch_size = min(BATCH_SIZE, max(1, CONVOLUTION_PIXELS // (self.framing.height * self.framing.width)))
         for start in range(0, len(images), batch_size):
             batch = np.ascontiguousarray(images[start : start + batch_size])
             (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from .console import interval, percent, print_line, print_note, print_warning, show_accuracy
 
+MAX_NAMES = 5  # of classes in a line
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -29,10 +31,25 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
     print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if num_copies := counts["unused"] - len(before.indices("unused")):
         print_warning(f"{num_copies:,} training images are left out: test or validation images have the same pixels")
+    _show_scarce_classes(images)
     leaks = find_leaks(images, before)
     if images.groups is not None:
         _show_groups(images.groups, straddle=bool(leaks.num_in_groups))
     _show_leaks(leaks)
+
+
+def _show_scarce_classes(images: "ImageSet") -> None:
+    """Print which classes have no images to test or to validate, where others have."""
+    for split, consequence in (
+        ("test", "the test accuracy says nothing about them"),
+        ("validation", "they do not help to choose the best epoch"),
+    ):
+        present = set(images.labels[images.indices(split)].tolist())
+        absent = [name for label, name in enumerate(images.class_names) if label not in present]
+        if present and absent:
+            names = ", ".join(absent[:MAX_NAMES]) + (", …" if len(absent) > MAX_NAMES else "")
+            count = f"{len(absent):,} of {len(images.class_names):,} classes have no {split} image ({names})"
+            print_warning(f"too few images: {count}; {consequence}. Three images or more of each class would do")
 
 
 def _show_groups(groups: "NDArray[np.int64]", straddle: bool) -> None:
