@@ -39,17 +39,24 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
 
 
 def _show_scarce_classes(images: "ImageSet") -> None:
-    """Print which classes have no images to test or to validate, where others have."""
-    for split, consequence in (
-        ("test", "the test accuracy says nothing about them"),
-        ("validation", "they do not help to choose the best epoch"),
-    ):
+    """Print which classes have no test or no validation images, where others have."""
+    absent = {}
+    for split in ("test", "validation"):
         present = set(images.labels[images.indices(split)].tolist())
-        absent = [name for label, name in enumerate(images.class_names) if label not in present]
-        if present and absent:
-            names = ", ".join(absent[:MAX_NAMES]) + (", …" if len(absent) > MAX_NAMES else "")
-            count = f"{len(absent):,} of {len(images.class_names):,} classes have no {split} image ({names})"
-            print_warning(f"too few images: {count}; {consequence}. Three images or more of each class would do")
+        absent[split] = [name for label, name in enumerate(images.class_names) if label not in present]
+        if not present:  # after a cross-validation there are no test images
+            absent[split] = []
+    lacking = " and ".join(
+        f"{len(names):,} have no {split} image ({_some(names)})" for split, names in absent.items() if names
+    )
+    if lacking:
+        total = f"of {len(images.class_names):,} classes {lacking}"
+        tested = "; the test accuracy says nothing about the former" if absent["test"] else ""
+        print_warning(f"too few images: {total}{tested}; three images or more of each class would do")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
 
 
 def _show_groups(groups: "NDArray[np.int64]", straddle: bool) -> None:
