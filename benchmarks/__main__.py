@@ -13,6 +13,7 @@ from . import (
     growth,
     own_images,
     phases,
+    photographs,
     prediction,
     processes,
     results,
@@ -21,7 +22,7 @@ from . import (
     time_to_accuracy,
 )
 
-SHORT = ("time", "phases", "throughput", "prediction", "serving", "own-images")
+SHORT = ("time", "phases", "throughput", "prediction", "serving", "own-images", "photographs")
 LONG = ("growth", "accuracy", "serving-memory")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -63,6 +64,7 @@ measures = {
         options.seeds or (3 if options.full or options.only else 1), options.only, options.full, options.missing, before
     ),
 }
+measures["photographs"] = lambda _: photographs.measure(options.seeds or 3)
 for name in options.names or (*SHORT, *(LONG if options.full else ())):
     print(f"\n{name}", flush=True)
     path = results.path_of(name)

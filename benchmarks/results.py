@@ -29,6 +29,15 @@ OWN_IMAGES = {
     "hog_svm": "HOG + SVM",
     "keras_convnet": "Keras convnet",
 }
+PHOTOGRAPHS = {
+    "tinysight_first": "Tinysight, with an empty cache",
+    "tinysight": "Tinysight, again",
+    "tinysight_dense": "Tinysight, `--network dense`",
+    "keras_transfer": "Keras transfer learning",
+    "keras_convnet": "Keras convnet from scratch",
+    "hog_svm": "HOG + SVM",
+    "hog_logistic": "HOG + logistic regression",
+}
 Result = dict[str, Any]
 
 
@@ -54,6 +63,7 @@ def write_page() -> None:
         "growth": _growth_part,
         "accuracy": _accuracy_part,
         "own-images": _own_images_part,
+        "photographs": _photographs_part,
     }
     for name, writer in writers.items():
         if path_of(name).exists():
@@ -275,6 +285,35 @@ def _own_images_cell(folder: Result, program: str) -> str:
     runs = folder["runs"].get(program, {})
     percents = [100 * run["correct"] / folder["splits"][seed]["test"] for seed, run in runs.items()]
     return _mean(percents) if percents else "–"
+
+
+def _photographs_part(result: Result) -> str:
+    counts, runs = result["splits"]["0"], result["runs"]
+    first = runs["tinysight_first"]
+    lines = [
+        "## Photographs\n",
+        f"{counts['train']} training and {counts['test']} test images of {counts['classes']} classes: toys, drawings "
+        f"and photographs in colour, at most 320 pixels. There are {len(result['splits'])} seeds; each has a split of "
+        "its own, the same for all programs. Whole processes: reading, training, scoring the test images, and of "
+        "Tinysight also the classifier's files and the report. Ratios are to Tinysight with an empty cache. "
+        "Command: `python -m benchmarks photographs`.\n",
+        "- Tinysight: `tinysight train FOLDER`, which takes the pretrained network.",
+        "- Keras transfer learning: MobileNetV2, frozen, at 224×224 pixels, with pooling, dropout and one dense layer, "
+        "for 10 epochs. It runs with random weights, so only its time is of use.",
+        "- Keras convnet, HOG + SVM: as in the table above. HOG + logistic regression: the same features behind "
+        "`StandardScaler`.\n",
+        "| program | seconds | CPU seconds | ratio of seconds | ratio of CPU seconds | test accuracy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for program, name in PHOTOGRAPHS.items():
+        if program in runs:
+            own = runs[program]
+            cells = [_spread([run[key] for run in own.values()]) for key in ("seconds", "cpu_seconds")]
+            cells += [_spread([own[s][key] / first[s][key] for s in own], 2) for key in ("seconds", "cpu_seconds")]
+            shares = [100 * run["correct"] / result["splits"][s]["test"] for s, run in own.items() if "correct" in run]
+            lines.append(f"| {name} | {' | '.join(cells)} | {_mean(shares) if shares else '–'} |")
+    versions = ", ".join(f"{name} {version}" for name, version in result["peer_versions"].items())
+    return "\n".join([*lines, f"\nOther programs: {versions}.\n"])
 
 
 def _mean(percents: list[float]) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from base64 import b64encode
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -72,14 +73,14 @@ def keep_bodies(application, bodies):
 
 
 @contextmanager
-def chromium():
-    """Start the system's browser; skip the test if there is none."""
+def chromium(options=()):
+    """Start the system's browser with further options; skip the test if there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; see the extra dev")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no chromium on this machine; install it with: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *options])
         yield browser
         browser.close()
 
@@ -101,6 +102,27 @@ def wait_for_answer(page):
     page.wait_for_function(
         "() => { const d = document.getElementById('page').dataset; return d.answered === d.version }"
     )
+
+
+def give(page, how, data):
+    """Choose, paste or drop a picture file."""
+    if how == "choose":
+        page.set_input_files("#file", {"name": "seven.png", "mimeType": "image/png", "buffer": data})
+    else:
+        page.evaluate(
+            """([how, text]) => {
+              const bytes = Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0));
+              const carried = new DataTransfer();
+              carried.items.add(new File([bytes], "seven.png", { type: "image/png" }));
+              const event = how === "paste"
+                ? new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true })
+                : new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true });
+              document.getElementById("canvas").dispatchEvent(event);
+            }""",
+            [how, b64encode(data).decode()],
+        )
+    page.wait_for_function("() => document.getElementById('page').dataset.className")
+    wait_for_answer(page)
 
 
 def answered(page):

@@ -8,6 +8,10 @@ import re
 import numpy as np
 from PIL import Image
 
+from tinysight.onnx_file import ModelMetadata, build_model
+from tinysight.onnx_graph import Operation
+from tinysight.preprocessing.framing import Framing
+
 
 def as_png(picture):
     """Return uint8 pixels, or a Pillow image, as the bytes of a PNG file."""
@@ -29,3 +33,23 @@ def unpacked(layer):
     whole = np.frombuffer(base64.b64decode(layer["weights"]), np.int8).reshape(shape)
     scales, biases = (np.frombuffer(base64.b64decode(layer[key]), "<f4") for key in ("scales", "biases"))
     return (whole * scales[:, None]).T.astype(np.float32), biases
+
+
+# Convolutions, one of them depthwise, pooling, a sum and every activation
+PHOTOGRAPH_NETWORK = (
+    Operation("Mul"), Operation("Shift"), Operation("Transpose"), Operation("Conv", 3, 2), Operation("Clip"),
+    Operation("Conv", 3, 1, is_depthwise=True), Operation("Relu"), Operation("Conv", 1, 1),
+    Operation("Add", source=4), Operation("MaxPool", 2), Operation("GlobalAveragePool"), Operation("Flatten"),
+    Operation("Gemm"), Operation("Softmax"),
+)  # fmt: skip
+PHOTOGRAPH_SHAPES = ((4, 3, 3, 3), (4, 1, 3, 3), (4, 4, 1, 1), (4, 2))
+
+
+def photograph_model(network=PHOTOGRAPH_NETWORK, scale=1.0):
+    """Return the file of a classifier with convolutions and random weights, for images of 8×9 pixels in colour."""
+    rng = np.random.default_rng(0)
+    layers = [
+        (scale * rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[-1] if len(shape) == 2 else shape[0]))
+        for shape in PHOTOGRAPH_SHAPES
+    ]
+    return build_model(layers, ModelMetadata(("a", "b"), Framing("whole", 8, 9, 3)), network)

@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from samples import photograph_model
 
 from tinysight import gallery as module
 from tinysight.attribution import attribute, overlay
+from tinysight.classifier import Classifier
+from tinysight.data.dataset import ImageSet
 from tinysight.evaluation import evaluate, probabilities_of
 from tinysight.gallery import MAX_HITS, choose_pictures
 from tinysight.nearest_images import nearest_images
@@ -85,3 +88,14 @@ def test_large_images_are_stored_small():
     assert len(address) < 12_000
     assert address.startswith("data:image/jpeg;base64,")
     np.testing.assert_array_equal(pixels_of(module.picture_address(pixels[:28, :28])), pixels[:28, :28])
+
+
+def test_images_of_a_network_with_convolutions_have_no_overlay():
+    classifier = Classifier(photograph_model())
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
+    labels, split, hashes = np.array([0, 1] * 3), np.full(6, 2, np.uint8), np.zeros((6, 32), np.uint8)
+    images = ImageSet("set", pixels, labels, ("a", "b"), [*"123456"], split, hashes, classifier.framing)
+    probabilities = classifier.probabilities(pixels)
+    chosen = choose_pictures(classifier, images, probabilities, evaluate(classifier, images).mistakes)
+    assert len(chosen.mistakes) + len(chosen.hits) == 6
+    assert not chosen.is_explained

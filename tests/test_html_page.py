@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from samples import stored_in, unpacked
+from samples import photograph_model, stored_in, unpacked
 
 from tinysight.errors import OutputError
 from tinysight.html_page import PAGE, build_page, combine_scripts, export_page, run_layers
@@ -120,3 +120,11 @@ def test_a_page_that_is_there_is_refused_in_python_too(classifier, tmp_path):
     (tmp_path / "page.html").touch()
     with pytest.raises(OutputError, match="is there already"):
         export_page(classifier, tmp_path / "page.html")
+
+
+def test_a_network_that_the_page_cannot_compute_is_refused(tinysight, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(photograph_model())
+    status, _, complaint = tinysight("export", tmp_path / "model.onnx", "--out", tmp_path / "page.html")
+    assert status == 2
+    assert complaint == "tinysight: the page computes dense networks only; for this classifier use 'tinysight serve'\n"
+    assert not (tmp_path / "page.html").exists()

@@ -174,6 +174,12 @@ class Settings:
     recipe: str = "fast"
     epochs: int = 4
     dropout: float = 0.0
+    network: str = "dense"
+
+
+def test_on_features_that_stay_only_more_images_are_advised():
+    found = of_run(1.0, 0.95, network="pretrained")
+    assert (found.kind, found.advice, found.changes) == ("overfits", "more images help most", ())
 
 
 def of_run(train, validation, num_validation=6_000, best_epoch=1, **settings):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .onnx_reader import Layer
+from .onnx_graph import Layer
 
 # Of pixels that speak for a class and against it, as RGB: orange and blue, told apart by every kind of colour vision.
 # `page/attribution.js` has the same.

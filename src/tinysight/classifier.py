@@ -16,12 +16,14 @@ from PIL.Image import Image
 from .errors import SettingsError, TinysightError
 from .files import write_whole
 from .onnx_file import build_model, open_session, read_model, read_model_bytes
+from .onnx_graph import is_dense
 from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture
 from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
 from .preprocessing.inputs import Picture, each_picture, name_of, source_of
 
 BATCH_SIZE = 512  # images per call of the graph: larger ones gain no speed and need more memory
+CONVOLUTION_PIXELS = 2**16  # of a batch where there are convolutions: their outputs take megabytes for each photograph
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class Classifier:
 
     Attributes:
         metadata: All that is stored with the network.
-        layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each dense layer, first to last.
+        network: The operations of the network.
+        layers: float32 weights and biases ``(outputs,)`` of each layer that has weights, first to last. Weights are
+            ``(inputs, outputs)`` in a dense layer, ``(outputs, inputs, rows, columns)`` in a convolution.
     """
 
     def __init__(self, data: bytes, name: str = "the classifier", num_threads: int = 0) -> None:
@@ -80,7 +84,7 @@ class Classifier:
 
     def _read(self, data: bytes, name: str) -> None:
         graph, self.metadata = read_model(data, name)
-        self.layers, self._data = graph.layers, data
+        self.network, self.layers, self._data = graph.network, graph.layers, data
 
     @classmethod
     def load(cls, path: str | Path, num_threads: int = 0) -> "Classifier":
@@ -118,6 +122,11 @@ class Classifier:
         return self._data
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the network has dense layers only."""
+        return is_dense(self.network)
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class, in the order of the probabilities."""
         return self.metadata.class_names
@@ -142,7 +151,7 @@ class Classifier:
             ModelFileError: They do not fit the network.
         """
         other = copy.copy(self)  # which shares the ONNX Runtime session: the graph stays
-        other._read(build_model(self.layers, replace(self.metadata, **changes)), "the classifier")
+        other._read(build_model(self.layers, replace(self.metadata, **changes), self.network), "the classifier")
         return other
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -161,8 +170,11 @@ class Classifier:
         if images.dtype != np.uint8 or images.shape[1:] != shape:
             raise TinysightError(f"got images {images.dtype} {images.shape}; expected uint8 (num_images, {shape})")
         result = np.empty((len(images), len(self.class_names)), np.float32)
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = np.ascontiguousarray(images[start : start + BATCH_SIZE])
+        batch_size = BATCH_SIZE
+        if not self.is_dense:
+            batch_size = min(BATCH_SIZE, max(1, CONVOLUTION_PIXELS // (self.framing.height * self.framing.width)))
+        for start in range(0, len(images), batch_size):
+            batch = np.ascontiguousarray(images[start : start + batch_size])
             (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
         return result
 

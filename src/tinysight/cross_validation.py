@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .data.dataset import ImageSet
 from .data.folds import split_into_folds
+from .data.splits import split_images
 from .errors import TinysightError, check_number
 from .evaluation import Evaluation, FoldScore, FoldScores, evaluate, labels_for, probabilities_of
 from .intervals import mean_interval
@@ -41,6 +43,7 @@ def cross_validate(
     on_fold: Callable[[FoldScore], None] | None = None,
     on_epoch: "Callable[[EpochResult], None] | None" = None,
     should_stop: Callable[[], bool] | None = None,
+    weights: Path | None = None,
 ) -> CrossValidation:
     """Train once for each fold and score its images; then train on the images of all folds.
 
@@ -51,6 +54,7 @@ def cross_validate(
         on_fold: Called after each fold.
         on_epoch: Called after each epoch of the last training.
         should_stop: Called after each epoch; if it returns true in a fold, there is no result.
+        weights: The file of pretrained weights, see `train`.
 
     Raises:
         DataError: There are too few images of a class, or test images.
@@ -66,7 +70,7 @@ def cross_validate(
     scores = []
     for fold, split in enumerate(splits, start=1):
         # Train without the fold's images
-        trained = train(split, settings, should_stop=should_stop)
+        trained = train(split, settings, should_stop=should_stop, weights=weights)
         if trained.was_stopped:
             raise TinysightError(f"stopped in fold {fold} of {folds}; a cross-validation has no result before its end")
         # Score them
@@ -76,7 +80,8 @@ def cross_validate(
         scores.append(FoldScore(fold, len(rows), int(is_correct.sum()), float(is_correct.mean())))
         if on_fold:
             on_fold(scores[-1])
-    training = train(images, settings, on_epoch, should_stop, hold_out_test=False)
+    without_test = split_images(images, settings.validation, 0, settings.seed, settings.group)
+    training = train(without_test, settings, on_epoch, should_stop, weights=weights)
     # All images are scored; each fold had a temperature of its own
     scored = np.sort(np.concatenate([split.indices("test") for split in splits]))
     classifier = training.classifier.with_metadata(temperature=None)

@@ -214,7 +214,7 @@ def _score(
     num_classes = len(classifier.class_names)
     confusion = np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, -1)
     balanced_accuracy, balanced_accuracy_interval = _balanced_accuracy(confusion)
-    if no_better := _no_better_than_one_class(classifier.class_names, confusion):
+    if no_better := _no_better_than_one_class(classifier, confusion):
         notes = (*notes, no_better)
     # Probabilities, also before temperature scaling
     losses = log_losses(probabilities, labels)
@@ -323,15 +323,17 @@ def _confusions(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> t
     )
 
 
-def _no_better_than_one_class(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> str:
+def _no_better_than_one_class(classifier: Classifier, confusion: NDArray[np.int64]) -> str:
     """Return a note where always answering the commonest class would be right as often; else an empty text."""
     counts = confusion.sum(axis=1)
     commonest = int(counts.argmax())
     if np.count_nonzero(counts) < 2 or np.trace(confusion) > counts[commonest]:
         return ""
     share = counts[commonest] / counts.sum()
-    advice = "train with --class-weight balanced, --recipe accurate, or more images of the other classes"
-    return f"no better than always answering {class_names[commonest]} ({100 * share:.2f} % of the images): {advice}"
+    recipe = "" if classifier.metadata.settings.get("network") == "pretrained" else " --recipe accurate,"
+    advice = f"train with --class-weight balanced,{recipe} or more images of the other classes"
+    name = classifier.class_names[commonest]
+    return f"no better than always answering {name} ({100 * share:.2f} % of the images): {advice}"
 
 
 def probabilities_of(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -41,7 +41,8 @@ class Explained:
         probability: Its probability.
         other: The class that it is compared with: the label of a mistake, the second most probable class of a hit.
         other_probability: Its probability.
-        overlay: ``data:`` address of the image with its pixels coloured by what they contribute.
+        overlay: ``data:`` address of the image with its pixels coloured by what they contribute; empty where the
+            network is not dense.
         source: Where the image came from.
         nearest: The training images that are most like it, pixel by pixel.
     """
@@ -71,6 +72,11 @@ class Gallery:
     hits: tuple[Explained, ...]
     num_compared: int
     are_pixels: bool
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether its images say which pixels decided."""
+        return any(one.overlay for one in (*self.mistakes, *self.hits))
 
 
 def choose_pictures(
@@ -103,8 +109,7 @@ def choose_pictures(
     for start in range(0, len(chosen), step):
         rows, compared = chosen[start : start + step], others[start : start + step]
         pixels = images.images[rows]
-        contributions = attribute(classifier.layers, pixels, predicted[rows], compared).pixels
-        overlays = [picture_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
+        overlays = _overlays(classifier, pixels, predicted[rows], compared)
         nearest = _nearest(pixels, training)
         explained += [
             Explained(
@@ -122,6 +127,19 @@ def choose_pictures(
     num_compared = len(compared_rows(training[1], images.images.shape[1:])) if training else 0
     are_pixels = max(images.images.shape[1:3]) <= SIDE_OF_PIXELS
     return Gallery(tuple(explained[: len(wrong)]), tuple(explained[len(wrong) :]), num_compared, are_pixels)
+
+
+def _overlays(
+    classifier: Classifier,
+    pixels: NDArray[np.uint8],
+    predicted: NDArray[np.int64],
+    compared: NDArray[np.int64],
+) -> list[str]:
+    """Return each image with its pixels coloured by what they contribute; empty texts where that is not computed."""
+    if not classifier.is_dense:
+        return [""] * len(pixels)
+    contributions = attribute(classifier.layers, pixels, predicted, compared).pixels
+    return [picture_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
 
 
 def _nearest(

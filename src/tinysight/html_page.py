@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from .classifier import Classifier
 from .errors import OutputError, SettingsError
 from .files import write_whole
-from .onnx_reader import Layer
+from .onnx_graph import Layer
 
 PAGE = files("tinysight") / "page"
 STYLE_LINK = '<link rel="stylesheet" href="page/page.css">'
@@ -75,10 +75,12 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
 
     Raises:
         OutputError: The page cannot be written, or is there already.
-        SettingsError: The classifier is too large for a page.
+        SettingsError: The classifier is too large for a page, or its network is not dense.
     """
     path = Path(path)
     check_page_path(path, overwrite)
+    if not classifier.is_dense:
+        raise SettingsError("the page computes dense networks only; for this classifier use 'tinysight serve'")
     layers = classifier.layers
     if sum(weights.size for weights, _ in layers) > MAX_WEIGHTS:
         raise SettingsError(f"the classifier has more than {MAX_WEIGHTS:,} weights: too many for a page")
@@ -89,6 +91,8 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
         "class_names": list(classifier.class_names),
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
+        "takes_photographs": classifier.framing.takes_photographs,
+        "has_attribution": classifier.is_dense,
         "name": name or (trained_on.name if trained_on else ""),
         "layers": [_packed(*one, biases) for one, (_, biases) in zip(quantized, layers, strict=True)],
     }

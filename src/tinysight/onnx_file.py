@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from .errors import ModelFileError
 from .escapes import printable
 from .files import read_at_most
-from .onnx_reader import MODEL, WHITE, Graph, Layer, Message, Schema, describe_model, read_graph
+from .onnx_graph import Layer, Message, Network, dense_network, describe_model, is_dense
+from .onnx_reader import MODEL, Graph, Schema, read_graph
 from .preprocessing.framing import Framing
 
 if TYPE_CHECKING:
@@ -77,6 +78,21 @@ class MeasuredAccuracy:
 
 
 @dataclass(frozen=True)
+class PretrainedWeights:
+    """Weights of the network that were not trained on the classifier's images.
+
+    Attributes:
+        origin: Which network they are of, and what it was trained on.
+        licence: Their licence, by its SPDX name.
+        sha256: SHA-256 of the file that they were read from, in hexadecimal.
+    """
+
+    origin: str
+    licence: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """What is stored with a classifier's graph. Each attribute is an entry of the file under the attribute's name.
 
@@ -92,6 +108,7 @@ class ModelMetadata:
         reject_below: Probability below which a picture is probably of no class, 0…1; 0 where it was not measured.
         test: Accuracy on the test images.
         temperature: By what the network's logits were divided (temperature scaling); None where it is not known.
+        pretrained: Where the weights come from that the training left as they are; None where it trained all.
     """
 
     class_names: tuple[str, ...]
@@ -103,6 +120,7 @@ class ModelMetadata:
     reject_below: float = 0.0
     test: MeasuredAccuracy | None = None
     temperature: float | None = None
+    pretrained: PretrainedWeights | None = None
 
     def to_properties(self) -> dict[str, str]:
         """Return the entries of the file; what was not measured is left out.
@@ -205,37 +223,64 @@ READERS: Readers = {  # of each entry's JSON
     "reject_below": _read_share,
     "test": partial(_read_object, MeasuredAccuracy),
     "temperature": _read_temperature,
+    "pretrained": partial(_read_object, PretrainedWeights),
 }
 READERS_OF_SHORT_HASHES: Readers = {"training_hashes": partial(_read_hashes, 4)}
 
 
-def build_model(dense_layers: Sequence[Layer], metadata: ModelMetadata) -> bytes:
-    """Write a dense network with its metadata as an ONNX model; the same arguments give the same bytes.
+def build_model(layers: Sequence[Layer], metadata: ModelMetadata, network: Network | None = None) -> bytes:
+    """Write a network with its metadata as an ONNX model; the same arguments give the same bytes.
 
     Args:
-        dense_layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each layer, first to last.
+        layers: float32 weights and biases ``(outputs,)`` of each layer, first to last. Weights are ``(inputs,
+            outputs)`` in a dense layer, ``(outputs, inputs, rows, columns)`` in a convolution.
         metadata: What is stored with it; its framing gives the shape of an image.
+        network: The operations; by default those of a dense network.
     """
-    model = describe_model(metadata.framing.image_shape, [len(biases) for _, biases in dense_layers])
-    arrays = [WHITE, *(array for layer in dense_layers for array in layer)]
-    for tensor, array in zip(model["graph"]["initializer"], arrays, strict=True):
-        tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
+    network, image_shape = network or dense_network(len(layers)), metadata.framing.image_shape
+    model = describe_model(image_shape, network, [len(biases) for _, biases in layers])
+    _put_weights(model, layers)
     properties = metadata.to_properties()
-    properties[HASH_KEY] = json.dumps(content_hash(metadata.framing.image_shape, dense_layers, properties))
+    properties[HASH_KEY] = json.dumps(content_hash(image_shape, layers, properties, network))
     model["metadata_props"] = [{"key": key, "value": value} for key, value in properties.items()]
     return _encode(model, MODEL)
 
 
-def content_hash(image_shape: Sequence[int], layers: Sequence[Layer], properties: Mapping[str, str]) -> str:
+def build_feature_model(layers: Sequence[Layer], image_shape: Sequence[int], network: Network) -> bytes:
+    """Write a network that ends before softmax as an ONNX model, which is no classifier's file.
+
+    Args:
+        layers: Weights and biases, as for `build_model`.
+        image_shape: Shape of one image.
+        network: The operations.
+    """
+    model = describe_model(image_shape, network, [len(biases) for _, biases in layers], is_classifier=False)
+    _put_weights(model, layers)
+    return _encode(model, MODEL)
+
+
+def _put_weights(model: Message, layers: Sequence[Layer]) -> None:
+    """Give each tensor that is no constant the bytes of its weights."""
+    weights = [tensor for tensor in model["graph"]["initializer"] if "raw_data" not in tensor]
+    for tensor, array in zip(weights, [array for layer in layers for array in layer], strict=True):
+        tensor["raw_data"] = np.asarray(array, "<f4").tobytes()
+
+
+def content_hash(
+    image_shape: Sequence[int], layers: Sequence[Layer], properties: Mapping[str, str], network: Network | None = None
+) -> str:
     """Return the SHA-256 of all that a classifier's file holds but the hash itself, in hexadecimal.
 
     Args:
         image_shape: Shape of one image.
-        layers: Weights and biases of each dense layer, first to last.
+        layers: Weights and biases of each layer, first to last.
         properties: The metadata, as it is stored.
+        network: The operations; by default those of a dense network, which are not hashed.
     """
     others = sorted((key, value) for key, value in properties.items() if key != HASH_KEY)
-    digest = sha256(json.dumps([[*image_shape], [weights.shape for weights, _ in layers], others]).encode())
+    operations = [] if network is None or is_dense(network) else [network]
+    facts = [[*image_shape], [weights.shape for weights, _ in layers], others, *operations]
+    digest = sha256(json.dumps(facts).encode())
     for layer in layers:
         for array in layer:
             digest.update(np.ascontiguousarray(array, "<f4").data)
@@ -309,7 +354,7 @@ def _check_hash(graph: Graph, name: str) -> None:
     stored = graph.properties
     if HASH_KEY not in stored and stored[FORMAT_KEY] == "1":
         return
-    if stored.get(HASH_KEY) != json.dumps(content_hash(graph.image_shape, graph.layers, stored)):
+    if stored.get(HASH_KEY) != json.dumps(content_hash(graph.image_shape, graph.layers, stored, graph.network)):
         fault = "its content does not match the SHA-256 in it: it was damaged or edited"
         raise ModelFileError(f"{name}: {fault}; train it or fetch it again")
 

@@ -8,17 +8,22 @@ Source of the encoding: https://protobuf.dev/programming-guides/encoding.
 Source of the fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
-from collections.abc import Sequence
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import ModelFileError
+from .onnx_graph import (
+    POOLINGS,
+    GraphError,
+    Layer,
+    Message,
+    Network,
+    Operation,
+    describe_model,
+    may_overflow,
+)
 
-Layer = tuple[NDArray[np.float32], NDArray[np.float32]]  # weights (inputs, outputs) and biases (outputs,)
-Message = dict[str, Any]  # a decoded protobuf message: fields by name
 Schema = dict[int, tuple[str, Any]]  # fields of a message by number: name and type, in a list where it is repeated
 
 # Every field that a classifier has, and the only place where field numbers are written.
@@ -27,7 +32,7 @@ SHAPE: Schema = {1: ("dim", [DIMENSION])}
 TENSOR_TYPE: Schema = {1: ("elem_type", int), 2: ("shape", SHAPE)}
 TYPE: Schema = {1: ("tensor_type", TENSOR_TYPE)}
 VALUE_INFO: Schema = {1: ("name", str), 2: ("type", TYPE)}
-ATTRIBUTE: Schema = {1: ("name", str), 3: ("i", int), 20: ("type", int)}
+ATTRIBUTE: Schema = {1: ("name", str), 3: ("i", int), 8: ("ints", [int]), 20: ("type", int)}
 NODE: Schema = {1: ("input", [str]), 2: ("output", [str]), 4: ("op_type", str), 5: ("attribute", [ATTRIBUTE])}
 TENSOR: Schema = {1: ("dims", [int]), 2: ("data_type", int), 8: ("name", str), 9: ("raw_data", bytes)}
 GRAPH: Schema = {
@@ -42,10 +47,6 @@ MODEL: Schema = {
 }  # fmt: skip
 EXTERNAL_FIELDS = (13, 14)  # of a tensor: external_data and data_location
 
-FLOAT, UINT8, INT = 1, 2, 2  # TensorProto.DataType twice, AttributeProto.AttributeType
-OPSET, IR_VERSION = 17, 8  # old enough for every ONNX Runtime since 1.12, of May 2022
-WHITE = np.float32(255)  # what pixels are divided by
-MAX_SUM = np.float32(1e38)  # of absolute values in a layer; float32 holds 3.4e38
 MAX_REPEATED = 10_000  # fields of one kind in a message: thousands of layers; more would only fill memory
 
 
@@ -54,12 +55,15 @@ class Graph(NamedTuple):
 
     Attributes:
         image_shape: Shape of one image, ``(height, width)`` or ``(height, width, 3)``.
-        layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each dense layer, first to last;
-            views of the file's bytes.
+        network: The operations of the network.
+        layers: float32 weights and biases ``(outputs,)`` of each layer that has weights, first to last; views of the
+            file's bytes. Weights are ``(inputs, outputs)`` in a dense layer. In a convolution they are
+            ``(outputs, inputs, rows, columns)``, where it is depthwise with one input.
         properties: The metadata, as it is stored.
     """
 
     image_shape: tuple[int, ...]
+    network: Network
     layers: list[Layer]
     properties: dict[str, str]
 
@@ -75,56 +79,6 @@ class _ForeignGraph(ValueError):  # noqa: N818 - shown to users as a ModelFileEr
 
 class _ExternalData(ValueError):  # noqa: N818 - shown to users as a ModelFileError
     """The file keeps weights in another file."""
-
-
-def describe_model(image_shape: Sequence[int], num_outputs: Sequence[int]) -> Message:
-    """Return the ONNX model of a dense network, without the bytes of its weights and without metadata.
-
-    The graph divides pixels by 255, flattens them, and has ReLU after each dense layer but the last, and
-    softmax after the last.
-
-    Args:
-        image_shape: Shape of one image.
-        num_outputs: How many outputs each dense layer has, first to last.
-    """
-    nodes = [
-        _node("Cast", ["images"], "levels", to=FLOAT),
-        _node("Div", ["levels", "white"], "scaled"),
-        _node("Flatten", ["scaled"], "flat", axis=1),
-    ]
-    tensors = [_tensor("white")]
-    x, width = "flat", prod(image_shape)
-    for number, outputs in enumerate(num_outputs, 1):
-        tensors += [_tensor(f"weights{number}", width, outputs), _tensor(f"biases{number}", outputs)]
-        nodes.append(_node("Gemm", [x, f"weights{number}", f"biases{number}"], f"dense{number}"))
-        x, width = f"dense{number}", outputs
-        if number < len(num_outputs):
-            nodes.append(_node("Relu", [x], f"relu{number}"))
-            x = f"relu{number}"
-    nodes.append(_node("Softmax", [x], "probabilities", axis=1))
-    graph = {
-        "node": nodes,
-        "name": "tinysight",
-        "initializer": tensors,
-        "input": [_value_info("images", UINT8, image_shape)],
-        "output": [_value_info("probabilities", FLOAT, [width])],
-    }
-    opset = {"domain": "", "version": OPSET}
-    return {"ir_version": IR_VERSION, "producer_name": "tinysight", "graph": graph, "opset_import": [opset]}
-
-
-def _node(operator: str, inputs: list[str], output: str, **attributes: int) -> Message:
-    listed = [{"name": name, "i": value, "type": INT} for name, value in attributes.items()]
-    return {"op_type": operator, "input": inputs, "output": [output], "attribute": listed}
-
-
-def _tensor(name: str, *shape: int) -> Message:
-    return {"name": name, "data_type": FLOAT, "dims": [*shape]}
-
-
-def _value_info(name: str, data_type: int, shape: Sequence[int]) -> Message:
-    dimensions = [{"dim_param": "batch"}, *({"dim_value": size} for size in shape)]
-    return {"name": name, "type": {"tensor_type": {"elem_type": data_type, "shape": {"dim": dimensions}}}}
 
 
 def read_graph(data: bytes, name: str = "the classifier") -> Graph:
@@ -158,38 +112,57 @@ def _read_graph(data: bytes) -> Graph:
     try:
         stored = [(entry["key"], entry["value"]) for entry in model.pop("metadata_props")]
         tensors = model["graph"]["initializer"]
-        contents = [tensor.pop("raw_data") for tensor in tensors]
+        contents = [bytes(tensor.pop("raw_data")) for tensor in tensors]
         dimensions = model["graph"]["input"][0]["type"]["tensor_type"]["shape"]["dim"]
         image_shape = tuple(dimension["dim_value"] for dimension in dimensions[1:])
-        num_outputs = [tensor["dims"][0] for tensor in tensors[2::2]]
+        num_outputs = [tensor["dims"][0] for tensor in tensors if str(tensor["name"]).startswith("biases")]
+        network = _operations(model["graph"]["node"])
     except (KeyError, IndexError):
         raise _ForeignGraph("parts are missing") from None
-    # What is left must be what would be written for this image shape and these layers.
-    if not num_outputs or model != describe_model(image_shape, num_outputs):
+    # What is left must be what would be written for this image shape and these operations
+    try:
+        described = describe_model(image_shape, network, num_outputs)
+    except GraphError as error:
+        raise _ForeignGraph(str(error)) from None
+    expected = [tensor.pop("raw_data", None) for tensor in described["graph"]["initializer"]]
+    if model != described:
         raise _ForeignGraph("other operators, names, types or shapes")
-    if bytes(contents[0]) != WHITE.astype("<f4").tobytes():
-        raise _ForeignGraph("pixels are not divided by 255")
+    if any(constant not in (None, content) for constant, content in zip(expected, contents, strict=True)):
+        raise _ForeignGraph("other constants, such as what pixels are divided by")
     properties = dict(stored)
     if len(properties) != len(stored):
         raise _ForeignGraph("a metadata key twice")
-    arrays = [np.frombuffer(raw, "<f4").reshape(t["dims"]) for raw, t in zip(contents, tensors, strict=True)]
+    arrays = [
+        np.frombuffer(content, "<f4").reshape(tensor["dims"])
+        for tensor, content, constant in zip(tensors, contents, expected, strict=True)
+        if constant is None
+    ]
     if not all(np.isfinite(array).all() for array in arrays):
         raise _ForeignGraph("weights that are NaN or infinite")
-    layers = list(zip(arrays[1::2], arrays[2::2], strict=True))
-    if _may_overflow(layers):
+    layers = list(zip(arrays[::2], arrays[1::2], strict=True))
+    if may_overflow(image_shape, network, layers):
         raise _ForeignGraph("weights so large that their sums may be infinite")
-    return Graph(image_shape, layers, properties)
+    return Graph(image_shape, network, layers, properties)
 
 
-def _may_overflow(layers: list[Layer]) -> bool:
-    """Tell whether a sum in the network may be infinite for any image, and so a probability NaN."""
-    largest = np.ones(len(layers[0][0]), np.float32)  # of each input's absolute values: pixels are 0…1
-    with np.errstate(over="ignore", invalid="ignore"):
-        for weights, biases in layers:
-            largest = largest @ np.abs(weights) + np.abs(biases)
-            if not (largest < MAX_SUM).all():  # which NaN never is
-                return True
-    return False
+def _operations(nodes: list[Message]) -> Network:
+    """Return what the nodes seem to be after the division by 255; `describe_model` then tells what they have to be."""
+    outputs = [node["output"][0] for node in nodes[1:]]
+    return tuple(_operation(node, outputs) for node in nodes[2:])
+
+
+def _operation(node: Message, outputs: list[str]) -> Operation:
+    kind = node["op_type"]
+    numbers = {one["name"]: [*one["ints"], one.get("i", 0)] for one in node["attribute"]}
+    if kind == "Conv":
+        size, stride = numbers["kernel_shape"][0], numbers["strides"][0]
+        return Operation(kind, size, stride, is_depthwise=numbers["group"][0] != 1)
+    if kind in POOLINGS:
+        return Operation(kind, numbers["kernel_shape"][0])
+    if kind == "Add":
+        other = node["input"][1]
+        return Operation("Shift") if other == "offset" else Operation(kind, source=outputs.index(other) - 1)
+    return Operation(kind)
 
 
 def _decode(message: memoryview, schema: Schema) -> Message:

@@ -316,6 +316,8 @@ class _Settings(Protocol):
     def epochs(self) -> int: ...
     @property
     def dropout(self) -> float: ...
+    @property
+    def network(self) -> str: ...
 
 
 def run_verdict(
@@ -379,9 +381,10 @@ def _advice(kind: str, settings: _Settings, num_epochs: int) -> tuple[str, tuple
         was_stopped = num_epochs < settings.epochs
         return "try more epochs", () if was_stopped else (("epochs", 3 * settings.epochs),)
     if kind == OVERFITS:
-        if settings.recipe in ("fast", "tutorial"):
+        on_pixels = settings.network != "pretrained"  # on its features there is neither dropout nor augmentation
+        if on_pixels and settings.recipe in ("fast", "tutorial"):
             return "try the recipe accurate, which acts against it", (("recipe", "accurate"), ("epochs", None))
-        if settings.dropout < 0.3:
+        if on_pixels and settings.dropout < 0.3:
             return "try more dropout", (("dropout", 0.3),)
         return "more images help most", ()
     return "", ()

@@ -91,8 +91,10 @@ def _lines(run: Run) -> dict[str, str]:
     settings, data, parity = run.described["settings"], run.described["data"], run.classifier.metadata.parity
     epochs = f"{len(run.history)} epochs, of which epoch {run.described['best_epoch']} was kept"
     recipe = f"recipe {settings['recipe']}, batch size {settings['batch_size']}"
+    source = run.classifier.metadata.pretrained
+    kind = f"dense layers on the features of {source.origin} ({source.licence})" if source else settings["api"]
     lines = {
-        "network": f"{settings['api']}, hidden {_as_text(settings['hidden'])}, dropout {settings['dropout']:g}",
+        "network": f"{kind}, hidden {_as_text(settings['hidden'])}, dropout {settings['dropout']:g}",
         "training": f"{recipe}, {epochs}, seed {settings['seed']}",
         "images": ", ".join(f"{count:,} {split}" for split, count in data["num_images"].items()),
         "framing": run.described["framing"]["method"],
@@ -107,7 +109,7 @@ def _lines(run: Run) -> dict[str, str]:
 def _as_text(value: object) -> str:
     if isinstance(value, bool | NoneType):
         return {True: "yes", False: "no", None: "none"}[value]
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def write_report(folder: str | Path, data: str | None = None) -> tuple[Path, str]:

@@ -27,6 +27,18 @@ def test_the_split_is_printed_in_a_line(digits, capfd):
     assert noted == ""
 
 
+def test_classes_without_test_or_validation_images_are_named(capfd):
+    digits = load_images("digits")
+    rows = [np.flatnonzero(digits.labels == label)[:2] for label in range(10)]
+    few = digits.rows(np.sort(np.concatenate(rows)))
+    show_split(split_images(few), few)
+    printed, warned = capfd.readouterr()
+    assert printed == "10 train, 5 validation, 5 test\n"
+    assert warned.startswith("warning: too few images: of 10 classes 5 have no test image (")
+    assert " and 5 have no validation image (" in warned
+    assert warned.count("\n") == 1
+
+
 def test_groups_and_images_without_one_are_counted(digits, capfd):
     grouped = replace(digits, groups=group_numbers([*map(str, np.arange(250) // 10), *[""] * 50]))
     show_split(split_images(grouped), grouped)

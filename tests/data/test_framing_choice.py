@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from tinysight.data.framing_choice import choose_framing
+from tinysight.data.framing_choice import are_photographs, choose_framing
 from tinysight.data.loading import load_images
+from tinysight.preprocessing.framing import Framing
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -104,3 +105,42 @@ def test_mnist_is_framed_alike_however_it_is_given(data_folder, tmp_path):
         Image.fromarray(255 - arrays["x_train"][row]).save(path)
     for path in ("idx", "mnist.npz", "png"):
         assert load_images(tmp_path / path).framing.method == "ink"
+
+
+def colours(number, size, is_grey=False):
+    """Yield pictures of smooth colours, as files of photographs have them."""
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        picture = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize(size)
+        yield picture.convert("L").convert("RGB") if is_grey else picture
+
+
+@pytest.mark.parametrize(
+    ("size", "is_grey", "expected"),
+    [((64, 64), False, True), ((63, 200), False, False), ((320, 200), False, True), ((320, 200), True, False)],
+)
+def test_photographs_have_colour_and_64_pixels_on_each_side(size, is_grey, expected):
+    assert are_photographs(colours(5, size, is_grey)) == expected
+
+
+def test_one_grey_or_small_picture_among_others_does_not_decide():
+    few = [*colours(3, (80, 80), is_grey=True), *colours(3, (20, 20))]
+    assert are_photographs([*few, *colours(7, (200, 100))])
+    assert not are_photographs([*few, *colours(6, (200, 100))])
+    assert not are_photographs([])
+
+
+def test_photographs_keep_more_pixels_where_that_is_asked_for(tmp_path):
+    for number, picture in enumerate(colours(8, (90, 70))):
+        (tmp_path / f"class{number % 2}").mkdir(exist_ok=True)
+        picture.save(tmp_path / f"class{number % 2}" / f"{number}.png")
+    large = load_images(tmp_path, photograph_size=(96, 80))
+    assert large.images.shape == (8, 96, 80, 3)
+    assert load_images(tmp_path, photograph_size=(96, 80)).images.shape == large.images.shape  # from the cache
+    assert load_images(tmp_path).images.shape == (8, 28, 28, 3)
+    assert load_images(tmp_path, image_size=(40, 30), photograph_size=(96, 80)).images.shape == (8, 40, 30, 3)
+    assert load_images(tmp_path, framing="ink", photograph_size=(96, 80)).images.shape == (8, 28, 28)
+    assert load_images(tmp_path, like=Framing("whole", 20, 10, 3), photograph_size=(96, 80)).images.shape[1:3] == (
+        20,
+        10,
+    )

@@ -22,7 +22,7 @@ def made_up(labels, seed=0, pairs=(), **attributes):
     hashes = np.random.default_rng(seed).integers(0, 256, (len(labels), 32), dtype=np.uint8)
     pixels = np.zeros((len(labels), 4, 4), np.uint8)
     split = np.full(len(labels), SPLITS.index("all"), np.uint8)
-    names = tuple("abcdefghij")[: labels.max() + 1]
+    names = (*"abcdefghij", *map(str, range(10, 200)))[: labels.max() + 1]
     images = ImageSet("set", pixels, labels, names, RowNumbers(len(labels)), split, hashes, Framing("whole", 4, 4))
     images = replace(images, **attributes)
     vars(images)["near_duplicates"] = np.array(pairs, np.int64).reshape(-1, 2)
@@ -319,6 +319,24 @@ def test_a_class_with_one_image_is_named(class_folders):
         path.unlink()
     with pytest.raises(DataError, match="class 'light' has 1 image to train on .*expected 3 or more"):
         split_images(load_images(class_folders))
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 200])
+def test_of_two_images_a_class_one_trains_and_the_other_tests_or_validates(num_classes):
+    images = split_images(made_up(np.repeat(np.arange(num_classes), 2)))
+    assert images.labels[images.indices("train")].tolist() == list(range(num_classes))
+    assert len(images.indices("validation")) == num_classes // 2
+    assert len(images.indices("test")) == (num_classes + 1) // 2
+    again = split_images(made_up(np.repeat(np.arange(num_classes), 2)), seed=1)
+    assert (again.split != images.split).any()
+
+
+def test_a_class_of_two_images_changes_nothing_for_the_others():
+    labels = np.array([0] * 20 + [1] * 20 + [2] * 2)
+    images = split_images(made_up(labels))
+    others = split_images(made_up(labels[:40]))
+    np.testing.assert_array_equal(images.split[:40], others.split)
+    assert sorted(images.split[40:]) == [TRAIN, TEST]
 
 
 def test_a_class_of_equal_images_cannot_be_split(class_folders):

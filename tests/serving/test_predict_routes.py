@@ -111,4 +111,6 @@ def test_the_classifier_is_described(client, classifier):
         "class_names": list(classifier.class_names),
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
+        "takes_photographs": False,
+        "has_attribution": True,
     }

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from samples import photograph_model
 
+from tinysight.classifier import Classifier
 from tinysight.serving import worker
 from tinysight.serving.worker import BatchReply, Failure, WorkerRequest, WorkerSettings, process_batch
 
@@ -53,6 +55,15 @@ def test_which_pixels_decided_is_told_where_it_is_asked_for(classifier, pictures
         assert pixels.sum() + found["bias"] == pytest.approx(found["score"], abs=1e-4)
         assert found["score"] == pytest.approx(np.log(first / next_to_it), abs=1e-4)
         assert not pixels[classifier.frame(picture).pixels == 0].any()
+
+
+def test_which_pixels_decided_is_not_told_of_convolutions(pictures):
+    reply = process_batch(
+        Classifier(photograph_model()), [WorkerRequest((pictures[0],), has_attribution=True)], SETTINGS
+    )
+    (member,) = json.loads(reply.results[0])["predictions"]
+    assert "attribution" not in member
+    assert member["probability"] > 0
 
 
 def test_a_bad_picture_fails_its_own_request_only(classifier, pictures):

@@ -17,9 +17,9 @@ cache = typer.Typer(
 
 @cache.command("list")
 def list_() -> None:
-    """List the image sets in the cache, the one used last first."""
-    from ..data.cache import cache_folder, images_folder
-    from ..data.cached_folders import list_sets, max_bytes
+    """List the image sets in the cache, the one used last first; then the size of features."""
+    from ..data.cache import cache_folder, features_folder, images_folder
+    from ..data.cached_folders import folder_bytes, list_sets, max_bytes
 
     sets = list_sets(images_folder())
     if sets:
@@ -31,20 +31,22 @@ def list_() -> None:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.last_used))
             table.add_row(Text(printable(one.source or f"? ({one.folder.name})")), used, _size(one.num_bytes))
         print_table(table)
+    if num_bytes := folder_bytes(features_folder()):
+        print_line(f"features of images, from a pretrained network: {_size(num_bytes)}")
     total, most = sum(one.num_bytes for one in sets), max_bytes()
     print_line(f"{len(sets)} image sets, {_size(total)} of at most {_size(most)}, in {cache_folder()}")
 
 
 @cache.command()
 def clear() -> None:
-    """Remove decoded images and compiled programs; downloaded files stay.
+    """Remove decoded images, features and compiled programs; downloaded files stay.
 
     Nothing is lost: what is needed is made again. Do not use it while a training runs.
     """
-    from ..data.cache import cache_folder, images_folder
+    from ..data.cache import cache_folder, features_folder, images_folder
     from ..data.cached_folders import folder_bytes, remove
 
-    folders = [images_folder(), cache_folder() / "programs"]
+    folders = [images_folder(), cache_folder() / "programs", features_folder()]
     before = sum(map(folder_bytes, folders))
     for path in [path for folder in folders if folder.is_dir() for path in folder.iterdir()]:
         remove(path)

@@ -30,8 +30,16 @@ ImageSizeOption = Annotated[
     str | None,
     typer.Option(
         help="Height and width to which images are brought.",
-        show_default="28x28; arrays keep theirs",
+        show_default="28x28; photographs larger; arrays keep theirs",
         rich_help_panel="Data",
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of the pretrained network's weights, where the package of the extra photos is not installed.",
+        show_default="the package's",
+        rich_help_panel="Network",
     ),
 ]
 ChannelsOption = Annotated[
@@ -103,10 +111,8 @@ def with_settings(command: Callable[..., int] | None = None, *, without: tuple[s
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     derived = []
     for setting in [one for one in fields(TrainingSettings) if one.name not in without]:
-        kind: Any = setting.type
         default: Any = setting.default
-        if isinstance(default, tuple):  # written with commas on the command line
-            kind, default = str, ",".join(map(str, default))
+        kind: Any = str | None if setting.name == "hidden" else setting.type  # written with commas
         annotation = Annotated[kind, setting_option(setting.name, setting.metadata["panel"])]
         derived.append(inspect.Parameter(setting.name, own[0].KEYWORD_ONLY, default=default, annotation=annotation))
     # In --help a panel stands where its first option stands
@@ -126,12 +132,14 @@ def run_name(data: str) -> str:
     return path.name if path.is_dir() else path.name.split(".")[0] or path.name
 
 
-def parse_hidden(text: str) -> tuple[int, ...]:
-    """Return the widths of hidden layers in a text such as ``784,512``.
+def parse_hidden(text: str | None) -> tuple[int, ...] | None:
+    """Return the widths of hidden layers in a text such as ``784,512``; None where there is no text.
 
     Raises:
         SettingsError: It is not a list of whole numbers.
     """
+    if text is None:
+        return None
     try:
         return tuple(int(width) for width in text.split(","))
     except ValueError:

@@ -27,7 +27,7 @@ from .options import (
 from .study_output import StudyProgress, show_study
 
 
-@with_settings(without=("dropout", "dropout_position", "api", "augment", "patience"))
+@with_settings(without=("dropout", "dropout_position", "api", "augment", "patience", "network"))
 def study(
     data: DataArgument,
     dropout: Annotated[

@@ -16,7 +16,7 @@ import typer
 
 from ..errors import OutputError, SettingsError, check_choice, check_number
 from ..preprocessing import DEFAULT_IMAGE_SIZE
-from ..training.settings import APIS, MAX_FOLDS, TrainingSettings, default_dropout_position
+from ..training.settings import APIS, DEFAULT_HIDDEN, MAX_FOLDS, NETWORKS, TrainingSettings, default_dropout_position
 from . import console, train_output
 from .options import (
     DONE,
@@ -26,6 +26,7 @@ from .options import (
     FramingOption,
     ImageSizeOption,
     RootOption,
+    WeightsOption,
     data_arguments,
     parse_hidden,
     parse_image_size,
@@ -54,6 +55,7 @@ def train(
     data: DataArgument,
     framing: FramingOption = None,
     image_size: ImageSizeOption = None,
+    weights: WeightsOption = None,
     channels: ChannelsOption = None,
     root: RootOption = None,
     folds: Annotated[
@@ -111,13 +113,20 @@ def train(
             check_installed()
         from ..data.loading import load_images
         from ..training.checkpoint import Checkpoint
+        from ..training.network_choice import check_weights, photograph_size
 
+        check_weights(chosen, weights)
         with console.progress_bar() as progress:
-            images = load_images(data, framing, size, None, progress, channels, root)
+            large = photograph_size(chosen.network, weights)
+            images = load_images(data, framing, size, None, progress, channels, root, large)
         checkpoint = Checkpoint(checkpoint_path(folder), resume)
         train_output.show_checkpoint(checkpoint.path, resume)
-        given = [*data_arguments(channels, root), *([f"--folds {folds}"] if folds else [])]
-        return _train_and_save(images, chosen, _Output(folder, overwrite, report), checkpoint, given, folds)
+        given = [
+            *data_arguments(channels, root),
+            *([f"--folds {folds}"] if folds else []),
+            *([f"--weights {shlex.quote(str(weights))}"] if weights else []),
+        ]
+        return _train_and_save(images, chosen, _Output(folder, overwrite, report), checkpoint, given, folds, weights)
 
 
 class _Output(NamedTuple):
@@ -135,14 +144,16 @@ def _train_and_save(
     checkpoint: "Checkpoint",
     data_options: list[str],
     folds: int | None,
+    weights: Path | None,
 ) -> int:
     from ..checks.run import quick
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
 
     folder, overwrite, has_report = output
-    # Split
+    # Choose the network, and split
     console.show_images(images)
+    _show_network(settings, images, weights)
     loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
     with console.waiting("looking for near-duplicates"):
         images = split_images(images, settings.validation, test, settings.seed, settings.group)
@@ -160,10 +171,10 @@ def _train_and_save(
             import_in_background()
         with stop_requests() as should_stop:
             if folds:
-                training, evaluation = _train_folds(loaded, settings, folds, should_stop)
+                training, evaluation = _train_folds(loaded, settings, folds, should_stop, weights)
                 probabilities = None
             else:
-                training, evaluation, probabilities = _train_once(images, settings, should_stop, checkpoint)
+                training, evaluation, probabilities = _train_once(images, settings, should_stop, checkpoint, weights)
             # Save
             verdict = _verdict(training)
             in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
@@ -188,27 +199,43 @@ def _train_and_save(
     return should_stop.status or (DONE_IN_PART if is_partial else DONE)
 
 
+def _show_network(settings: TrainingSettings, images: "ImageSet", weights: Path | None) -> None:
+    """Print which network is taken and why, where there is a choice: auto takes the dense one for grey images."""
+    from ..training.network_choice import choose_network
+
+    network, reason = choose_network(settings, images.framing, weights)
+    if network == "pretrained":
+        settings.for_features()  # raises if a setting is for training on pixels
+    if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
+        console.print_line(f"network {network}: {reason}")
+
+
 def _train_once(
-    images: "ImageSet", settings: TrainingSettings, should_stop: StopRequest, checkpoint: "Checkpoint"
+    images: "ImageSet",
+    settings: TrainingSettings,
+    should_stop: StopRequest,
+    checkpoint: "Checkpoint",
+    weights: Path | None,
 ) -> "tuple[Training, Evaluation, NDArray[np.float32]]":
     """Train, and evaluate on the test images; return their probabilities too."""
     from ..evaluation import evaluate, probabilities_of
     from ..training.train import train
 
-    training = train(images, settings, train_output.EpochLines(), should_stop, checkpoint)
+    with console.progress_bar() as progress:
+        training = train(images, settings, train_output.EpochLines(), should_stop, checkpoint, weights, progress)
     test_images = training.images.subset("test")
     probabilities = probabilities_of(training.classifier, test_images.images)
     return training, evaluate(training.classifier, test_images, probabilities=probabilities), probabilities
 
 
 def _train_folds(
-    images: "ImageSet", settings: TrainingSettings, folds: int, should_stop: StopRequest
+    images: "ImageSet", settings: TrainingSettings, folds: int, should_stop: StopRequest, weights: Path | None
 ) -> "tuple[Training, Evaluation]":
     """Train and evaluate fold by fold, then train on all."""
     from ..cross_validation import cross_validate
 
     epoch_lines = train_output.EpochLines("training on all folds")
-    return cross_validate(images, settings, folds, train_output.FoldLines(), epoch_lines, should_stop)
+    return cross_validate(images, settings, folds, train_output.FoldLines(), epoch_lines, should_stop, weights)
 
 
 def _save_classifier_alone(classifier: "Classifier", folder: Path, error: OutputError) -> int:
@@ -292,18 +319,33 @@ def _faster_imports(*hidden: str) -> Iterator[None]:
 
 
 def summary(
+    network: Annotated[str, typer.Option(help="The network.", metavar=f"[{'|'.join(NETWORKS[1:])}]")] = "dense",
     api: Annotated[str, setting_option("api")] = "sequential",
     dropout: Annotated[
         float, typer.Option(help="Share of each hidden layer's outputs that dropout sets to zero.")
     ] = 0.0,
     dropout_position: Annotated[str | None, setting_option("dropout_position")] = None,
-    hidden: Annotated[str, setting_option("hidden")] = "784,512",
-    image_size: Annotated[str, typer.Option(help="Height and width of the images; in colour 28x28x3.")] = "28x28",
+    hidden: Annotated[str | None, setting_option("hidden")] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Height and width of the images; in colour 28x28x3.", show_default="28x28; 224x224x3 if pretrained"
+        ),
+    ] = None,
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
 ) -> None:
     """Print the network's layers as Keras lists them."""
+    check_choice("network", network, NETWORKS[1:])
     check_choice("api", api, APIS)
-    size, widths = parse_size(image_size), parse_hidden(hidden)
+    size, widths = parse_size(image_size) if image_size else None, parse_hidden(hidden)
+    if network == "pretrained":
+        settings = TrainingSettings(network=network, api=api, hidden=widths, dropout=dropout).resolved(2)
+        from ..training.network_choice import PHOTOGRAPH_SIZE
+        from ..training.pretrained import build_network
+
+        build_network(size or (*PHOTOGRAPH_SIZE, 3), classes, settings).summary()
+        return
     from ..training.networks import BUILDERS
 
-    BUILDERS[api](size, classes, widths, dropout, dropout_position or default_dropout_position(api)).summary()
+    position = dropout_position or default_dropout_position(api)
+    BUILDERS[api](size or DEFAULT_IMAGE_SIZE, classes, widths or DEFAULT_HIDDEN, dropout, position).summary()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from .console import interval, percent, print_line, print_note, print_warning, show_accuracy
 
+MAX_NAMES = 5  # of classes in a line
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -29,10 +31,32 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
     print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if num_copies := counts["unused"] - len(before.indices("unused")):
         print_warning(f"{num_copies:,} images are left out: equal images or near-duplicates are in test or validation")
+    _show_scarce_classes(images)
     leaks = find_leaks(images, before)
     if images.groups is not None:
         _show_groups(images.groups, straddle=bool(leaks.num_in_groups))
     _show_leaks(leaks)
+
+
+def _show_scarce_classes(images: "ImageSet") -> None:
+    """Print which classes have no test or no validation images, where others have."""
+    absent = {}
+    for split in ("test", "validation"):
+        present = set(images.labels[images.indices(split)].tolist())
+        absent[split] = [name for label, name in enumerate(images.class_names) if label not in present]
+        if not present:  # after a cross-validation there are no test images
+            absent[split] = []
+    lacking = " and ".join(
+        f"{len(names):,} have no {split} image ({_some(names)})" for split, names in absent.items() if names
+    )
+    if lacking:
+        total = f"of {len(images.class_names):,} classes {lacking}"
+        tested = "; the test accuracy says nothing about the former" if absent["test"] else ""
+        print_warning(f"too few images: {total}{tested}; three images or more of each class would do")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
 
 
 def _show_groups(groups: "NDArray[np.int64]", straddle: bool) -> None:

@@ -81,6 +81,11 @@ def images_folder() -> Path:
     return cache_folder() / "images"
 
 
+def features_folder() -> Path:
+    """Return the folder with the features that a pretrained network has of images."""
+    return cache_folder() / "features"
+
+
 def entry_folder(key: str) -> Path:
     """Return the folder in which the set of that key is cached, if it is."""
     return images_folder() / key

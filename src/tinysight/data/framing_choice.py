@@ -1,4 +1,4 @@
-"""Chooses the framing of a set of images from some of them, and leaves out those in which framing finds no ink."""
+"""Chooses the framing of a set of images from some of them, tells photographs, and leaves out images without ink."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,8 @@ from .listing import Listing
 
 SAMPLE_SIZE = 200  # images that decide; they take about a second
 MIN_DRAWINGS = 0.5  # of the sample
+NUM_PHOTOGRAPHS = 16  # pictures that tell whether a set is one of photographs; large ones take a tenth of a second each
+MIN_PHOTOGRAPH_SIDE = 64  # pixels; smaller pictures are icons, or thumbnails that show too little
 
 TEST, UNUSED = SPLITS.index("test"), SPLITS.index("unused")
 
@@ -28,24 +30,37 @@ def choose_framing(sample: Iterable[Image.Image]) -> str:
     return "ink" if sum(found) > MIN_DRAWINGS * len(found) else "whole"
 
 
+def are_photographs(sample: Iterable[Image.Image]) -> bool:
+    """Tell whether most pictures of a sample have colour and `MIN_PHOTOGRAPH_SIDE` pixels or more on either side."""
+    found = [min(picture.size) >= MIN_PHOTOGRAPH_SIDE and _has_colour(picture) for picture in sample]
+    return sum(found) > len(found) / 2
+
+
+def _has_colour(picture: Image.Image) -> bool:
+    if picture.mode == "L":
+        return False
+    pixels = np.asarray(picture.resize((MIN_PHOTOGRAPH_SIDE, MIN_PHOTOGRAPH_SIDE)))
+    return bool((pixels[..., :1] != pixels[..., 1:]).any())
+
+
 def array_sample(images: ReadyImages) -> Iterator[Image.Image]:
     """Yield some of many images, at equal distances."""
     return (Image.fromarray(images.rows([row])[0]) for row in _sample(len(images)))
 
 
-def picture_sample(listing: Listing) -> Iterator[Image.Image]:
+def picture_sample(listing: Listing, most: int = SAMPLE_SIZE) -> Iterator[Image.Image]:
     """Yield some of the training pictures, at equal distances; those that cannot be read are passed over."""
     for_training = [row for row, one in enumerate(listing.pictures) if one.split != "test"]
     rows = for_training or range(len(listing.pictures))
     with without_warnings():
-        for content in listing.contents([rows[place] for place in _sample(len(rows))]):
+        for content in listing.contents([rows[place] for place in _sample(len(rows), most)]):
             with suppress(PictureError):
                 if not isinstance(content, PictureError):
                     yield read_picture(content)
 
 
-def _sample(num_images: int) -> list[int]:
-    rows = np.linspace(0, num_images - 1, min(num_images, SAMPLE_SIZE)).round().astype(int)
+def _sample(num_images: int, most: int = SAMPLE_SIZE) -> list[int]:
+    rows = np.linspace(0, num_images - 1, min(num_images, most)).round().astype(int)
     return [int(row) for row in rows]
 
 

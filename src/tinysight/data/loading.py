@@ -37,6 +37,7 @@ def load_images(
     progress: Progress | None = None,
     channels: int | None = None,
     root: str | Path | None = None,
+    photograph_size: tuple[int, int] | None = None,
 ) -> ImageSet:
     """Load an image set by name, by path or from arrays.
 
@@ -53,6 +54,8 @@ def load_images(
         channels: 1 makes the images grey, 3 colour; by default colour where any picture has some.
         root: Where the files are that a table names: a folder, an archive, or a source whose images it names as
             `ImageSet.sources` does; by default the table's folder.
+        photograph_size: Height and width instead of 28×28 where most pictures are photographs: in colour, of 64 pixels
+            or more, and not framed by ``ink``.
 
     Returns:
         The set. Images of an official test set are marked ``test``, images whose split is open ``all``.
@@ -63,7 +66,8 @@ def load_images(
     """
     if channels is not None:
         check_choice("channels", str(channels), ("1", "3"))
-    wanted = Wanted(like=like) if like else Wanted(framing, image_size, channels)
+    large = None if image_size or framing == "ink" or channels == 1 else photograph_size
+    wanted = Wanted(like=like) if like else Wanted(framing, image_size, channels, photograph_size=large)
     if is_arrays(source):
         return _load_python_arrays(source, wanted, progress)
     name, path = str(source), Path(source)

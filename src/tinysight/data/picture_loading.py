@@ -15,7 +15,7 @@ from .cache import Entry, release_pages, row_slices
 from .class_names import in_order
 from .dataset import SPLITS, ImageSet, Progress
 from .decoding import Decoded, Decoder, decode_pictures
-from .framing_choice import choose_framing, leave_out_blank, picture_sample
+from .framing_choice import NUM_PHOTOGRAPHS, are_photographs, choose_framing, leave_out_blank, picture_sample
 from .groups import group_numbers
 from .journal import Journal
 from .listing import Listing
@@ -40,7 +40,8 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
     Raises:
         DataError: None of them can be read.
     """
-    key = cache.fingerprint("pictures", listing.key, asdict(wanted))
+    wanted = _settled(listing, name, wanted)
+    key = _key(listing, wanted)
     if (cached := open_cached(key, name)) is None:
         cached = _decode(listing, key, name, wanted, listed_name, progress)
     skipped, unreadable = (*listing.notes, *cached.skipped), (*listing.problems, *cached.unreadable)
@@ -49,6 +50,21 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
         return images
     whole = Wanted("whole", (images.framing.height, images.framing.width), 1)
     return replace(images, load_whole=lambda: load_pictures(listing, name, whole, listed_name, progress))
+
+
+def _key(listing: Listing, wanted: Wanted) -> str:
+    return cache.fingerprint("pictures", listing.key, asdict(wanted))
+
+
+def _settled(listing: Listing, name: str, wanted: Wanted) -> Wanted:
+    """Return what is wanted, less the size of photographs where there are none: one cached set then serves everyone."""
+    if not wanted.photograph_size or open_cached(_key(listing, wanted), name):
+        return wanted
+    without = replace(wanted, photograph_size=None)
+    cached = open_cached(_key(listing, without), name)
+    if cached and cached.framing != replace(cached.framing, method="whole", channels=3):
+        return without  # drawings, or grey
+    return wanted if are_photographs(picture_sample(listing, NUM_PHOTOGRAPHS)) else without
 
 
 def _decode(
@@ -93,7 +109,8 @@ def _framing(listing: Listing, wanted: Wanted) -> tuple[Framing, int]:
     if wanted.like:
         return wanted.like, wanted.like.channels
     method = wanted.framing or choose_framing(picture_sample(listing))
-    framing = Framing(method, *(wanted.image_size or DEFAULT_IMAGE_SIZE), wanted.channels or 1)
+    large = wanted.photograph_size if method == "whole" else None
+    framing = Framing(method, *(wanted.image_size or large or DEFAULT_IMAGE_SIZE), wanted.channels or 1)
     return framing, wanted.channels or (3 if method == "whole" else 1)
 
 

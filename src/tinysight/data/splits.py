@@ -5,7 +5,7 @@ hash of it and the seed. So the same images give the same split in whatever orde
 ones.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ from .dataset import SPLITS, ImageSet, hash_numbers
 from .groups import NO_GROUP, groups_by_pattern
 from .hashed_choice import TooFewSetsError, choose_sets, random_shares
 from .kept_together import kept_together
+from .scarce_classes import hold_out_of_pairs
 
 TRAIN, VALIDATION, TEST, ALL, UNUSED = range(len(SPLITS))
 NO_PAIRS = np.empty((0, 2), np.int64)
@@ -46,7 +47,8 @@ def split_images(
             replace the set's own.
 
     Returns:
-        The same images with `split` decided.
+        The same images with `split` decided. A class of two images, or of two sets of images that stay together, has
+        one to train on and the other to test or to validate.
 
     Raises:
         DataError: There are fewer than two classes, or too few different images of one.
@@ -55,9 +57,15 @@ def split_images(
     near_duplicates = images.near_duplicates if missing_splits(images, test) else NO_PAIRS
     if group:
         images = replace(images, groups=groups_by_pattern(images.sources, group))
-    return without_near_duplicates_if_too_few(
-        near_duplicates, lambda pairs: split_together(images, pairs, validation, test, seed)
-    )
+    try:
+        return without_near_duplicates_if_too_few(
+            near_duplicates, lambda pairs: split_together(images, pairs, validation, test, seed)
+        )
+    except TooFewImagesError as error:
+        found = _split_with_pairs(images, kept_together(images, near_duplicates), validation, test, seed)
+        if found is None:
+            raise error from None
+        return found
 
 
 def without_near_duplicates_if_too_few(
@@ -110,12 +118,8 @@ def split_together(
         split[copies & np.isin(split, others)] = UNUSED
 
     # Choose test and validation images where none are marked
-    together = kept_together(images, near_duplicates) if missing else numbers
-    for number, name in enumerate(missing, start=1):
-        purpose, share = (FOR_TEST, test) if name == "test" else (FOR_VALIDATION, validation)
-        draws = random_shares(together, seed, purpose)
-        _hold_out(images, split, together, draws, share, SPLITS.index(name), leave=1 + len(missing) - number)
-
+    together = kept_together(images, near_duplicates) if missing_splits(images, test) else numbers
+    _hold_out_missing(images, split, split == TRAIN, together, {"validation": validation, "test": test}, seed)
     _check_training(images, split)
     return images if (split == images.split).all() else replace(images, split=split)
 
@@ -128,29 +132,66 @@ def has_pair_in(pairs: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[
     return found
 
 
+def _split_with_pairs(
+    images: ImageSet, together: NDArray[np.uint64], validation: float, test: float, seed: int
+) -> ImageSet | None:
+    """Split a set in which some classes have two sets of images only; None where that is not why it cannot be split."""
+    if len(missing_splits(images, test)) < len(("test", "validation")):
+        return None
+    split = np.where(images.split == ALL, TRAIN, images.split).astype(np.uint8)
+    used = np.flatnonzero(split == TRAIN)
+    found = hold_out_of_pairs(images.labels[used], together[used], random_shares(together[used], seed, FOR_TEST))
+    of_pairs, for_test, for_validation = (used[rows] for rows in found)
+    split[for_test], split[for_validation] = TEST, VALIDATION
+    is_candidate = split == TRAIN
+    is_candidate[of_pairs] = False
+    try:
+        _hold_out_missing(images, split, is_candidate, together, {"validation": validation, "test": test}, seed)
+    except TooFewImagesError:
+        return None
+    counts = np.bincount(split, minlength=len(SPLITS))
+    return replace(images, split=split) if counts[TEST] and counts[VALIDATION] else None
+
+
+def _hold_out_missing(
+    images: ImageSet,
+    split: NDArray[np.uint8],
+    is_candidate: NDArray[np.bool_],
+    together: NDArray[np.uint64],
+    shares: Mapping[str, float],
+    seed: int,
+) -> None:
+    """Choose test and validation images among the candidates, where none are marked."""
+    missing = missing_splits(images, shares["test"])
+    for number, name in enumerate(missing, start=1):
+        draws = random_shares(together, seed, FOR_TEST if name == "test" else FOR_VALIDATION)
+        leave, rows = 1 + len(missing) - number, np.flatnonzero(is_candidate & (split == TRAIN))
+        if len(rows):
+            split[_chosen_rows(images, rows, together, draws, shares[name], leave)] = SPLITS.index(name)
+
+
 def missing_splits(images: ImageSet, test: float) -> list[str]:
     """Return which of test and validation are to be chosen, since no image is marked so; no test with a share of 0."""
     wanted = ("test", "validation") if test else ("validation",)
     return [name for name in wanted if not len(images.indices(name))]
 
 
-def _hold_out(
+def _chosen_rows(
     images: ImageSet,
-    split: NDArray[np.uint8],
+    rows: NDArray[np.int64],
     together: NDArray[np.uint64],
     draws: NDArray[np.float64],
     share: float,
-    target: int,
     leave: int,
-) -> None:
-    """Move a share of the training images to the split `target`, where images that are kept together move together."""
-    rows = np.flatnonzero(split == TRAIN)
+) -> NDArray[np.int64]:
+    """Return a share of the rows, where images that are kept together are chosen together."""
     _, first, sets = np.unique(together[rows], return_index=True, return_inverse=True)
+    classes, labels = np.unique(images.labels[rows], return_inverse=True)
     try:
-        chosen = choose_sets(images.labels[rows], sets, draws[rows[first]], share, leave)
+        chosen = choose_sets(labels, sets, draws[rows[first]], share, leave)
     except TooFewSetsError as error:
-        raise TooFewImagesError(_too_few(images, error.label, error.num_sets, leave + 1)) from None
-    split[rows[chosen[sets]]] = target
+        raise TooFewImagesError(_too_few(images, int(classes[error.label]), error.num_sets, leave + 1)) from None
+    return rows[chosen[sets]]
 
 
 def _too_few(images: ImageSet, label: int, num_sets: int, needed: int) -> str:
@@ -183,7 +224,7 @@ def _check_counts(images: ImageSet, missing: list[str]) -> None:
     smallest = int(counts.argmin())
     if counts[smallest] < 1 + len(missing):
         found = f"{counts[smallest]} image{'' if counts[smallest] == 1 else 's'}"
-        raise DataError(
+        raise TooFewImagesError(
             f"{images.name}: class {images.class_names[smallest]!r} has {found} to train on ({len(images):,} images, "
             f"{num_classes} classes); expected {1 + len(missing)} or more of each class, "
             f"for {', '.join(['training', *missing[::-1]])}"

@@ -14,9 +14,11 @@ class Wanted:
         image_size: Height and width.
         channels: 1 (grey) or 3 (colour).
         like: A classifier's framing, which replaces the others.
+        photograph_size: Height and width where most pictures are photographs, and no other size is wanted.
     """
 
     framing: str | None = None
     image_size: tuple[int, int] | None = None
     channels: int | None = None
     like: Framing | None = None
+    photograph_size: tuple[int, int] | None = None

@@ -1,24 +1,41 @@
-// Puts the page together: drawing, pictures, predictions, undo and keys.
+// Puts the page together: drawing, pictures, camera, predictions, undo and keys.
 
+import { Camera } from "./camera.js";
 import { drawingAsPng, paintPad } from "./canvas.js";
 import { imageOf, listenForPictures } from "./picture_input.js";
 import { PredictionView } from "./prediction_view.js";
 import { LatestOnlyQueue } from "./request_queue.js";
 import { KeyboardPen, listenForPointer } from "./stroke_input.js";
 import { UndoHistory } from "./undo_history.js";
+import { wordsFor } from "./words.js";
 
 const IDS =
-  "pad canvas pen invitation undo clear choose file best confidence note input why legend bars spoken error key name";
+  "pad canvas video pen invitation undo clear choose camera file keys best confidence note input why legend bars " +
+  "spoken error key name";
 
-// `classifier` has describe() → {class_names, framing, name}, and predict(file, top, signal) → prediction.
+// `classifier` has describe() → {class_names, framing, takes_photographs, has_attribution, name}, and
+// predict(file, top, signal) → prediction.
 export async function startApp(classifier) {
   const page = Object.fromEntries(IDS.split(" ").map((id) => [id, document.getElementById(id)]));
   page.main = document.getElementById("page");
   page.penTip = document.getElementById("pen-tip");
   page.keyForm = document.getElementById("key-form");
   const described = await describe(page, classifier);
-  new DrawingPage(page, classifier, new PredictionView(page, described));
+  const words = wordsFor(described);
+  showWords(page, described, words);
+  new Pad(page, classifier, new PredictionView(page, described, words), described.takes_photographs);
   page.name.textContent = described.name ?? "";
+}
+
+// Makes headings and hints fit the classifier.
+function showWords(page, described, words) {
+  document.getElementById("pad-title").textContent = words.section;
+  document.getElementById("why-box").hidden = !described.has_attribution;
+  page.invitation.textContent = words.invitation;
+  page.keys.textContent = words.keys;
+  page.canvas.setAttribute("aria-label", words.pad);
+  page.main.classList.toggle("photographs", described.takes_photographs);
+  page.camera.hidden = !described.takes_photographs;
 }
 
 const RETRY = 2000; // milliseconds until a service that did not answer is tried again
@@ -58,10 +75,9 @@ function enteredKey(page, classifier) {
   });
 }
 
-class DrawingPage {
-  constructor(page, classifier, view) {
+class Pad {
+  constructor(page, classifier, view, takesPhotographs) {
     Object.assign(this, { page, classifier, view, history: new UndoHistory(), isDown: false, version: 0 });
-    page.invitation.textContent = view.invitation;
     this.queue = new LatestOnlyQueue(
       async ({ strokes, picture }, signal) => {
         const file = picture?.file ?? (await drawingAsPng(strokes));
@@ -70,13 +86,8 @@ class DrawingPage {
       (prediction, request) => this.show(prediction, request),
       (error) => this.fail(error),
     );
-    const onStroke = {
-      start: (points) => this.startStroke(points),
-      grow: () => this.change(),
-      end: () => this.endStroke(),
-    };
-    listenForPointer(page.canvas, onStroke);
-    this.pen = new KeyboardPen(page.canvas, onStroke, (pen) => this.showPen(pen), (words) => view.speak(words));
+    if (takesPhotographs) this.takePhotographs();
+    else this.takeStrokes();
     listenForPictures(page, (file) => this.take(file));
     page.undo.addEventListener("click", () => this.undo());
     page.clear.addEventListener("click", () => this.clear());
@@ -84,6 +95,37 @@ class DrawingPage {
     document.addEventListener("keydown", (event) => this.press(event));
     new ResizeObserver(() => this.paint()).observe(page.canvas);
     this.change();
+  }
+
+  takeStrokes() {
+    const { page, view } = this;
+    const onStroke = {
+      start: (points) => this.startStroke(points),
+      grow: () => this.change(),
+      end: () => this.endStroke(),
+    };
+    listenForPointer(page.canvas, onStroke);
+    this.pen = new KeyboardPen(page.canvas, onStroke, (pen) => this.showPen(pen), (words) => view.speak(words));
+  }
+
+  takePhotographs() {
+    const { page } = this;
+    page.canvas.removeAttribute("tabindex"); // the buttons below do all that it does
+    page.canvas.setAttribute("role", "img");
+    page.canvas.addEventListener("click", () => page.file.click());
+    this.camera = new Camera(page.video, () => this.showTools());
+    page.camera.addEventListener("click", () => this.useCamera());
+  }
+
+  // Switches the camera on, or takes the picture if it is on.
+  async useCamera() {
+    this.page.error.textContent = "";
+    try {
+      if (this.camera.isOn) this.take(await this.camera.take());
+      else await this.camera.start();
+    } catch (error) {
+      this.page.error.textContent = error.message;
+    }
   }
 
   startStroke(points) {
@@ -98,19 +140,21 @@ class DrawingPage {
   }
 
   async take(file) {
-    this.pen.lift();
+    this.pen?.lift();
+    this.camera?.stop();
     this.history.addPicture({ file, image: await imageOf(file) });
     this.change();
   }
 
   undo() {
-    this.pen.lift();
+    this.pen?.lift();
     this.history.undo();
     this.change();
   }
 
   clear() {
-    this.pen.lift();
+    if (this.camera?.isOn) return this.camera.stop();
+    this.pen?.lift();
     this.history.clear();
     this.change();
   }
@@ -129,11 +173,8 @@ class DrawingPage {
     this.version += 1;
     this.page.main.dataset.version = this.version;
     this.paint();
-    const isEmpty = this.history.isEmpty();
-    this.page.undo.disabled = !this.history.canUndo();
-    this.page.clear.disabled = isEmpty;
-    this.page.invitation.hidden = !isEmpty;
-    if (isEmpty) {
+    this.showTools();
+    if (this.history.isEmpty()) {
       this.queue.cancel();
       this.view.showNothing();
       this.settle(this.version);
@@ -141,6 +182,18 @@ class DrawingPage {
     }
     const strokes = this.history.strokes().map((points) => [...points]);
     this.queue.push({ strokes, picture: this.history.picture(), isDown: this.isDown, version: this.version });
+  }
+
+  // Shows what the buttons do now.
+  showTools() {
+    const { page, history } = this;
+    const isFilming = this.camera?.isOn ?? false;
+    page.undo.disabled = !history.canUndo() || isFilming;
+    page.clear.disabled = history.isEmpty() && !isFilming;
+    page.clear.textContent = isFilming ? "Stop" : "Clear";
+    page.camera.textContent = isFilming ? "Take the picture" : "Use the camera";
+    page.invitation.hidden = !history.isEmpty() || isFilming;
+    page.video.hidden = !isFilming;
   }
 
   paint() {

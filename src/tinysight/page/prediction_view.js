@@ -18,13 +18,11 @@ function percent(share) {
 }
 
 export class PredictionView {
-  constructor(page, classifier) {
-    this.page = page;
+  // `words` is what wordsFor() returns for the classifier.
+  constructor(page, classifier, words) {
+    Object.assign(this, { page, words });
     this.classNames = classifier.class_names;
     this.framing = classifier.framing;
-    const isDigits = this.classNames.join() === "0,1,2,3,4,5,6,7,8,9";
-    this.noneOfThese = isDigits ? "not a digit" : "none of these";
-    this.invitation = isDigits ? "Draw a digit" : "Draw here, or drop a picture";
     this.isFixed = this.classNames.length <= ALL_SHOWN;
     this.top = this.isFixed ? this.classNames.length : MOST_SHOWN;
     this.makeBars();
@@ -50,7 +48,7 @@ export class PredictionView {
   show(prediction, isPicture, isUnfinished) {
     const { page } = this;
     const isRejected = prediction.is_rejected && !isUnfinished;
-    page.best.textContent = isRejected ? this.noneOfThese : prediction.class_name;
+    page.best.textContent = isRejected ? this.words.noneOfThese : prediction.class_name;
     page.confidence.textContent = this.confidence(prediction, isRejected);
     const isAboutSize = prediction.note.startsWith("framed from"); // true of every drawing
     const isNoteShown = isPicture || (isRejected && !isAboutSize);
@@ -70,7 +68,7 @@ export class PredictionView {
     });
     page.best.classList.toggle("long", page.best.textContent.length > 3);
     const spoken = `${prediction.class_name}, ${Math.round(100 * prediction.probability)} percent`;
-    this.speak(isRejected ? this.noneOfThese : spoken);
+    this.speak(isRejected ? this.words.noneOfThese : spoken);
   }
 
   confidence(prediction, isRejected) {
@@ -103,7 +101,7 @@ export class PredictionView {
     const { page } = this;
     page.best.textContent = "–";
     page.best.classList.remove("long");
-    page.confidence.textContent = "Nothing drawn yet";
+    page.confidence.textContent = this.words.nothing;
     page.note.textContent = "";
     paintInput(page.input, this.framing, null);
     page.input.setAttribute("aria-label", "What the network sees: nothing yet");

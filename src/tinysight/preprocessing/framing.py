@@ -45,6 +45,12 @@ class Framing:
         """Shape of one input: ``(height, width)``, or ``(height, width, 3)`` in colour."""
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
+    @property
+    def takes_photographs(self) -> bool:
+        """Whether people show such a classifier a picture, rather than draw one: in colour, or larger than MNIST's."""
+        is_large = min(self.height, self.width) > max(DEFAULT_IMAGE_SIZE)
+        return self.method == "whole" and (self.channels == 3 or is_large)
+
 
 class Framed(NamedTuple):
     """A picture as a classifier's input.

@@ -34,6 +34,7 @@ class Service:
     Attributes:
         application: The ASGI application, with its middleware.
         api: The FastAPI application inside it, which has the routes and their OpenAPI document.
+        takes_photographs: Whether its page may ask for the camera.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Service:
             is_logging: Whether a line is logged for each request.
         """
         limits = limits or Limits()
+        self.takes_photographs = classifier.framing.takes_photographs
         metrics, bodies = Metrics(MAX_BATCH), RequestBodies(limits)
         self._queue = BatchQueue(classifier, limits, metrics.count_batch)
         # The routes.

@@ -28,6 +28,8 @@ class ClassifierDescription(BaseModel):
     class_names: list[str]
     framing: Framing
     reject_below: float = Field(description="A prediction of a lower probability is rejected.")
+    takes_photographs: bool = Field(description="Whether people show it pictures, and do not draw on the page.")
+    has_attribution: bool = Field(description="Whether it can tell which pixels decided.")
 
 
 class RankedClass(BaseModel):
@@ -57,7 +59,10 @@ MEMBERS["pixels"] = (
     str | None,
     Field(None, description="The network's input if asked for: uint8, row by row, as base64."),
 )
-MEMBERS["attribution"] = (PixelAttribution | None, Field(None, description="Which pixels decided, if asked for."))
+MEMBERS["attribution"] = (
+    PixelAttribution | None,
+    Field(None, description="Which pixels decided, if asked for; dense networks only."),
+)
 PicturePrediction = create_model(
     "PicturePrediction",
     __doc__="The prediction for one picture: source is its place in the request (picture 1, picture 2, …), is_rejected "
@@ -149,4 +154,6 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "class_names": list(classifier.class_names),
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
+        "takes_photographs": classifier.framing.takes_photographs,
+        "has_attribution": classifier.is_dense,
     }

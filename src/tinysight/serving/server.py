@@ -39,6 +39,7 @@ HEADERS = [
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
 ]
+CAMERA_ALLOWED, CAMERA_REFUSED = (("Permissions-Policy", f"camera={who}, microphone=()") for who in ("(self)", "()"))
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MAX_HEAD_BYTES = 32_768  # of the request line and all headers together; nginx allows as much
 MAX_HEADERS = 100  # as many as Apache allows by default
@@ -117,7 +118,7 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            headers=HEADERS,
+            headers=[*HEADERS, CAMERA_ALLOWED if service.takes_photographs else CAMERA_REFUSED],
             timeout_keep_alive=int(limits.idle_seconds),
             timeout_graceful_shutdown=int(limits.stop_seconds),
             callback_notify=check_timeouts,

@@ -184,7 +184,7 @@ def _as_json(
         member = replace(prediction, source=f"picture {number}", ranking=ranking).to_dict()
         if request.has_pixels:
             member["pixels"] = b64encode(one.pixels.tobytes()).decode()
-        if request.has_attribution:
+        if request.has_attribution and classifier.is_dense:
             member["attribution"] = _attribution(classifier, prediction, one.pixels)
         members.append(member)
     return json.dumps({"predictions": members}, allow_nan=False).encode()

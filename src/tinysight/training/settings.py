@@ -1,12 +1,13 @@
 """Every setting of a training: its default, range and help, the recipes, and how a recipe fills what is left open."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from inspect import cleandoc
 from typing import Any
 
 from ..errors import SettingsError, check_choice, check_number, check_pattern
 
+NETWORKS = ("auto", "dense", "pretrained")
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
@@ -77,6 +78,14 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 # `accurate` augments; where nothing is augmented it uses virtual adversarial training, whose epochs take longer.
 ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1, "batch_norm": True}
 ACCURATE_NOT_AUGMENTED: Mapping[str, Any] = {"adversarial": 0.036}
+
+
+# On a pretrained network's features: what the settings for pixels have to be, and defaults chosen by measurement.
+FOR_FEATURES: Mapping[str, Any] = {
+    "recipe": "fast", "augment": "none", "adversarial": 0.0, "outliers": 0.0, "input_dropout": 0.0, "flip": False,
+    "api": "sequential", "dropout_position": "after",
+}  # fmt: skip
+FEATURE_DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.001, "schedule": "one-cycle", "batch_norm": False}
 
 
 @dataclass(frozen=True)
@@ -184,10 +193,23 @@ class TrainingSettings:
         unset="the groups that DATA names, if any",
         metavar="REGEX",
     )
+    network: str = _setting(
+        "auto",
+        "Dense layers on the pixels, or on the features of a pretrained network for photographs; auto takes pretrained "
+        "for colour pictures of 64 pixels or more, if it is installed.",
+        "Network",
+        choices=NETWORKS,
+    )
     api: str = _setting(
         "sequential", "Keras API that builds the network; both compute the same.", "Network", choices=APIS
     )
-    hidden: tuple[int, ...] = _setting(DEFAULT_HIDDEN, "Widths of the hidden layers, separated by commas.", "Network")
+    hidden: tuple[int, ...] | None = _setting(
+        None,
+        "Widths of the hidden layers, separated by commas.",
+        "Network",
+        unset=f"{','.join(map(str, DEFAULT_HIDDEN))}; none on a pretrained network's features",
+        metavar="WIDTHS",
+    )
     dropout_position: str | None = _setting(
         None,
         "Whether dropout comes after or before the activation.",
@@ -249,7 +271,9 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        check_hidden(self.hidden)
+        is_without = self.hidden == () and self.network == "pretrained"  # logistic regression on the features
+        if self.hidden is not None and not is_without:
+            check_hidden(self.hidden)
         check_pattern("group", self.group)
         for setting in fields(self):
             value, name = getattr(self, setting.name), setting.name.replace("_", " ")
@@ -261,7 +285,7 @@ class TrainingSettings:
                 check_number(name, value, *setting.metadata["limits"])
 
     def resolved(self, num_training_images: int, framing: str = "whole") -> "ResolvedSettings":
-        """Fill every setting that is None, by the recipe or from the images.
+        """Fill every setting that is None, by the recipe or from the images; the network ``auto`` is the dense one.
 
         Args:
             num_training_images: Number of training images.
@@ -271,6 +295,10 @@ class TrainingSettings:
             SettingsError: The settings contradict each other.
         """
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        if self.network == "pretrained":
+            values |= self.for_features()
+        elif self.network == "auto":
+            values["network"] = "dense"
 
         def fill(defaults: Mapping[str, Any]) -> None:
             values.update({name: value for name, value in defaults.items() if values[name] is None})
@@ -293,11 +321,29 @@ class TrainingSettings:
         if values["epochs"] is None:
             values["epochs"] = suggested_epochs(num_training_images, values["batch_size"], LENGTHS[length])
         # What is still open is off
+        fill({"hidden": DEFAULT_HIDDEN})
         fill({"dropout": 0.0, "dropout_position": default_dropout_position(self.api), "batch_norm": False})
         fill({"adversarial": 0.0, "outliers": 0.0, "patience": values["epochs"]})
         if values["batch_norm"] and values["batch_size"] == 1:
             raise SettingsError("batch size is 1; batch normalization needs at least 2, or use --no-batch-norm")
         return ResolvedSettings(**values)
+
+    def for_features(self) -> dict[str, Any]:
+        """Return what a pretrained network fixes: its features are computed once, of images as they are.
+
+        Returns:
+            Values of settings by name.
+
+        Raises:
+            SettingsError: A setting is for training on pixels.
+        """
+        for name, value in FOR_FEATURES.items():
+            if getattr(self, name) not in (None, value, getattr(type(self), name, None)):
+                option = f"{name.replace('_', ' ')} {getattr(self, name)}"
+                raise SettingsError(f"{option} is for training on pixels; leave it out, or choose --network dense")
+        given = {name: getattr(self, name) for name in FEATURE_DEFAULTS}
+        chosen = {name: FEATURE_DEFAULTS[name] if value is None else value for name, value in given.items()}
+        return {**FOR_FEATURES, **chosen, "hidden": self.hidden or ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,6 +357,7 @@ class ResolvedSettings(TrainingSettings):
     epochs: int = field()
     dropout: float = field()
     augment: str = field()
+    hidden: tuple[int, ...] = field()
     dropout_position: str = field()
     batch_norm: bool = field()
     batch_size: int = field()
@@ -324,6 +371,14 @@ class ResolvedSettings(TrainingSettings):
     def augmentation(self) -> Augmentation:
         """The augmentation that `augment` and `flip` name."""
         return replace(AUGMENTATIONS[self.augment], flip=self.flip)
+
+
+def as_recorded(settings: ResolvedSettings) -> dict[str, Any]:
+    """Return the settings as a classifier's file holds them: without the network where it is the dense one."""
+    values = asdict(settings)
+    if settings.network == "dense":
+        del values["network"]
+    return values
 
 
 def suggested_batch_size(num_training_images: int, length: Length) -> int:

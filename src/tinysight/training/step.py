@@ -68,8 +68,9 @@ def compile_training(
             chosen = uniform([num_outliers], seed, Purpose.OUTLIERS) * outlier_images.shape[0]
             batch = tf.concat([batch, tf.gather(outlier_images, tf.cast(chosen, tf.int32))], axis=0)
             targets = tf.concat([targets, tf.fill([num_outliers, num_classes], 1 / num_classes)], axis=0)
-        # Augmentation
-        batch = augment(batch, settings.augmentation, seed, _augmentation_amount(optimizer.step, num_steps))
+        # Augmentation; features are numbers already, and stay as they are
+        if batch.dtype == tf.uint8:
+            batch = augment(batch, settings.augmentation, seed, _augmentation_amount(optimizer.step, num_steps))
         # Loss and gradients
         with tf.GradientTape() as tape:
             probabilities = forward(batch, seed)
@@ -178,14 +179,17 @@ Predict = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float32]]
 def compile_prediction(model: keras.Model) -> Predict:
     """Compile prediction: a function of an image set and rising row numbers.
 
-    It returns the network's output for these rows, float32 ``(num_rows, num_classes)``.
+    It returns the network's output for these rows, float32 ``(num_rows, num_classes)``. Features, which have one
+    dimension and are float32, are not divided by 255.
     """
+    of_features = len(model.input_shape) == 2
+    kind = tf.float32 if of_features else tf.uint8
 
     @tf.function(  # type: ignore[untyped-decorator]
-        autograph=False, input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8)]
+        autograph=False, input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], kind)]
     )
     def predict_batch(images: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(images, tf.float32) / 255, training=False)
+        return model(images if of_features else tf.cast(images, tf.float32) / 255, training=False)
 
     def predict(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         starts = range(0, len(rows), PREDICTION_BATCH_SIZE)

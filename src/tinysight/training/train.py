@@ -4,8 +4,9 @@ Training and validation images are both scored in inference mode after each epoc
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import isfinite
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -13,16 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..data.dataset import ImageSet, hash_numbers
+from ..data.dataset import ImageSet, Progress as ReportProgress, hash_numbers
 from ..data.loading import load_images
 from ..data.splits import split_images
 from ..errors import TinysightError
-from ..onnx_file import DataSource, ModelMetadata, Parity, build_model
+from ..onnx_file import DataSource, ModelMetadata, Parity, PretrainedWeights, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .checkpoint import Checkpoint
+from .network_choice import choose_network, photograph_size
 from .networks import BUILDERS
+from .onnx_writer import operations_and_weights
+from .pretrained import PretrainedNetwork, build_head, predict
+from .pretrained_weights import LICENCE, ORIGIN, SHA256
 from .scores import accuracy, log_loss
-from .settings import ResolvedSettings, TrainingSettings
+from .settings import ResolvedSettings, TrainingSettings, as_recorded
 
 import keras  # isort: skip - after networks, which keeps TensorFlow's messages on import off the terminal
 import tensorflow as tf  # isort: skip
@@ -30,6 +35,7 @@ from .learner import Learner, TrainingData  # isort: skip
 from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
 MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
+MAX_PARITY_PHOTOGRAPHS = 8  # the same for a network with convolutions, which Keras predicts slowly
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 2 MB
 
 
@@ -66,7 +72,8 @@ def train(
     on_epoch: Callable[[EpochResult], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     checkpoint: Checkpoint | None = None,
-    hold_out_test: bool = True,
+    weights: Path | None = None,
+    progress: ReportProgress | None = None,
 ) -> Training:
     """Train a classifier; the same seed on the same machine gives the same weights, bit for bit.
 
@@ -79,54 +86,66 @@ def train(
         on_epoch: Called after each epoch.
         should_stop: Called after each epoch; if it returns true, training ends and the best epoch so far is kept.
         checkpoint: Where its state is kept after an epoch, so that a later call with the same arguments goes on there.
-        hold_out_test: Whether images are kept for testing, where the set has no test images.
+        weights: The file of pretrained weights; by default that of the package of the extra ``photos``.
+        progress: Called while features are computed, where the network is pretrained.
 
     Returns:
         The classifier, the Keras model, and how they were trained.
 
     Raises:
-        DataError: There are too few images of a class.
+        DataError: There are too few images of a class, or the pretrained weights cannot be read.
+        MissingExtraError: The network ``pretrained`` is asked for, and its weights are not installed.
         SettingsError: The settings contradict each other.
         TinysightError: The loss is NaN or infinite after the first epoch; later, the epochs before are kept.
     """
     # Data and settings
     settings = settings or TrainingSettings()
-    test = settings.test if hold_out_test else 0
-    loaded = images if isinstance(images, ImageSet) else load_images(images)
-    images = split_images(loaded, settings.validation, test, settings.seed, settings.group)
-    resolved = settings.resolved(len(images.indices("train")), images.framing.method)
+    if not isinstance(images, ImageSet):
+        images = load_images(images, photograph_size=photograph_size(settings.network, weights))
+    images = split_images(images, settings.validation, settings.test, settings.seed, settings.group)
+    network = choose_network(settings, images.framing, weights).name
+    resolved = replace(settings, network=network).resolved(len(images.indices("train")), images.framing.method)
     # Network
     keras.utils.set_random_seed(resolved.seed)
     tf.config.experimental.enable_op_determinism()
-    model = BUILDERS[resolved.api](
-        images.framing.image_shape, len(images.class_names), resolved.hidden, resolved.dropout,
-        resolved.dropout_position,
-    )  # fmt: skip
-    data = TrainingData(images, resolved)
+    pretrained = PretrainedNetwork(images.framing.image_shape, weights) if network == "pretrained" else None
+    trained_on = pretrained.with_features(images, progress) if pretrained else images
+    model = _build(images, resolved)
+    data = TrainingData(trained_on, resolved)
     learner = Learner(model, resolved, data.num_steps, data.outliers)
     # Epochs
-    progress = Progress(BestEpoch(len(images.indices("validation"))))
-    if checkpoint and (state := checkpoint.read(resolved, images)):
-        progress.restore(state, learner, data)
-    _fit(progress, learner, data, resolved, on_epoch, should_stop, checkpoint)
+    done = Progress(BestEpoch(len(images.indices("validation"))))
+    if checkpoint and (state := checkpoint.read(resolved, data.images)):
+        done.restore(state, learner, data)
+    _fit(done, learner, data, resolved, on_epoch, should_stop, checkpoint)
     # Best weights, calibrated
-    best = progress.best
+    best = done.best
     model.set_weights(best.weights)
     validation_rows = images.indices("validation")
     temperature, reject_below = _calibrate(model, best.probabilities, images.labels[validation_rows])
     # The classifier, and how closely ONNX Runtime agrees with Keras
+    model = pretrained.joined(model) if pretrained else model
     classifier = to_classifier(model, images, resolved, temperature=temperature, reject_below=reject_below)
-    some_rows = validation_rows[:MAX_PARITY_IMAGES]
-    onnx = classifier.probabilities(images.rows(some_rows).images)
-    parity = measure_parity(onnx, learner.predict(images, some_rows))
+    some_rows = validation_rows[: MAX_PARITY_PHOTOGRAPHS if pretrained else MAX_PARITY_IMAGES]
+    some = images.rows(some_rows).images
+    by_keras = predict(model, some) if pretrained else learner.predict(images, some_rows)
+    parity = measure_parity(classifier.probabilities(some), by_keras)
     classifier = classifier.with_metadata(parity=parity)
-    return Training(
-        classifier, model, progress.history, best.epoch, resolved, images, progress.was_stopped, progress.has_diverged
+    return Training(classifier, model, done.history, best.epoch, resolved, images, done.was_stopped, done.has_diverged)
+
+
+def _build(images: ImageSet, settings: ResolvedSettings) -> keras.Model:
+    """Build the network that is trained: the dense one, or the layers on a pretrained network's features."""
+    num_classes = len(images.class_names)
+    if settings.network == "pretrained":
+        return build_head(num_classes, settings)
+    return BUILDERS[settings.api](
+        images.framing.image_shape, num_classes, settings.hidden, settings.dropout, settings.dropout_position
     )
 
 
-def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettings, **entries: Any) -> Classifier:
-    """Turn a trained dense network into a classifier.
+def to_classifier(model: keras.Model, images: ImageSet, settings: ResolvedSettings, **entries: Any) -> Classifier:
+    """Turn a trained network into a classifier.
 
     Args:
         model: The network; dropout layers are left out.
@@ -134,15 +153,16 @@ def to_classifier(model: keras.Model, images: ImageSet, settings: TrainingSettin
         settings: The settings it was trained with.
         entries: Further attributes of its `ModelMetadata`.
     """
-    weights = model.get_weights()
     trained_on = np.concatenate([images.indices(split) for split in ("train", "validation")])
     metadata = ModelMetadata(
-        images.class_names, images.framing, DataSource(images.name, images.data_hash), asdict(settings), **entries
+        images.class_names, images.framing, DataSource(images.name, images.data_hash), as_recorded(settings), **entries
     )
+    if settings.network == "pretrained":
+        metadata = replace(metadata, pretrained=PretrainedWeights(ORIGIN, LICENCE, SHA256))
     if len(trained_on) <= MAX_STORED_HASHES:
         metadata = replace(metadata, training_hashes=hash_numbers(images.hashes[trained_on]))
-    dense_layers = list(zip(weights[::2], weights[1::2], strict=True))
-    return Classifier(build_model(dense_layers, metadata))
+    network, layers = operations_and_weights(model)
+    return Classifier(build_model(layers, metadata, network))
 
 
 def _calibrate(

@@ -1,0 +1,90 @@
+"""Chooses the network for a set of images, and says why."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..data.framing_choice import MIN_PHOTOGRAPH_SIDE
+from ..errors import MissingExtraError
+from ..preprocessing.framing import Framing
+from .pretrained_weights import LICENCE, ORIGIN, find_weights, load_weights
+from .settings import TrainingSettings
+
+PHOTOGRAPH_SIZE = (224, 224)  # to which photographs are brought by default, see docs/experiments.md
+INSTALL = "pip install 'tinysight[photos]'"
+
+
+class NetworkChoice(NamedTuple):
+    """A network and the reason for it.
+
+    Attributes:
+        name: ``dense`` or ``pretrained``.
+        reason: Why, and what the other would need, in a line.
+    """
+
+    name: str
+    reason: str
+
+
+def choose_network(settings: TrainingSettings, framing: Framing, weights: Path | None = None) -> NetworkChoice:
+    """Return the network that the settings name, or the one that fits the images.
+
+    Args:
+        settings: The settings; ``auto`` is for this function to decide.
+        framing: The images' framing.
+        weights: Another copy of the pretrained weights than that of the package.
+
+    Raises:
+        MissingExtraError: ``pretrained`` is asked for, and the weights are not installed.
+    """
+    about = f"{'colour' if framing.channels == 3 else 'grey'} pictures of {framing.height}×{framing.width}"
+    has_weights = find_weights(weights) is not None
+    trained = f"dense layers on the features of {ORIGIN} ({LICENCE})"
+    if settings.network == "pretrained":
+        if not has_weights:
+            raise MissingExtraError("the network pretrained", "photos")
+        return NetworkChoice("pretrained", f"as asked for; {trained}")
+    if settings.network == "dense":
+        return NetworkChoice("dense", "as asked for")
+    if is_for_photographs(framing) and has_weights:
+        return NetworkChoice("pretrained", f"{about}; {trained}; --network dense trains on the pixels instead")
+    if not has_weights and framing.channels == 3 and framing.method == "whole":
+        return NetworkChoice("dense", f"{about}; for photographs --network pretrained is better; it needs {INSTALL}")
+    needs = f"--network pretrained is for colour pictures of {MIN_PHOTOGRAPH_SIDE} pixels or more"
+    return NetworkChoice("dense", f"{about}; {needs}")
+
+
+def check_weights(settings: TrainingSettings, weights: Path | None) -> None:
+    """Check what the pretrained network needs, before any picture is read: its weights, and settings that fit it.
+
+    Args:
+        settings: The settings.
+        weights: Another copy of the pretrained weights than that of the package.
+
+    Raises:
+        DataError: That file is no copy of the weights, or cannot be read.
+        MissingExtraError: ``pretrained`` is asked for, and the weights are not installed.
+        SettingsError: ``pretrained`` is asked for, and a setting is for training on pixels.
+    """
+    if weights:
+        load_weights(weights)
+    if settings.network == "pretrained":
+        if find_weights(weights) is None:
+            raise MissingExtraError("the network pretrained", "photos")
+        settings.for_features()
+
+
+def is_for_photographs(framing: Framing) -> bool:
+    """Tell whether images are such that a network trained on photographs fits them."""
+    side = min(framing.height, framing.width)
+    return framing.method == "whole" and framing.channels == 3 and side >= MIN_PHOTOGRAPH_SIDE
+
+
+def photograph_size(network: str, weights: Path | None = None) -> tuple[int, int] | None:
+    """Return to what size photographs are brought where no other is asked for; None: as all other pictures.
+
+    Args:
+        network: The network asked for, or ``auto``.
+        weights: Another copy of the pretrained weights than that of the package.
+    """
+    is_possible = network in ("auto", "pretrained") and find_weights(weights) is not None
+    return PHOTOGRAPH_SIZE if is_possible else None
