@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from samples import photograph_model
 
 import tinysight
 from tinysight import errors
@@ -56,6 +57,13 @@ def test_predict_runs_without_tensorflow(model_path, trained, tmp_path):
     Image.fromarray(np.asarray(trained.images.images[0])).save(tmp_path / "digit.png")
     loaded = run_cli("predict", model_path, tmp_path / "digit.png")
     assert "onnxruntime" in loaded
+    assert not loaded & (HEAVY | SERVING)
+
+
+def test_predict_runs_a_network_with_convolutions_without_keras(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(photograph_model())
+    Image.new("RGB", (30, 40), "red").save(tmp_path / "picture.png")
+    loaded = run_cli("predict", tmp_path / "model.onnx", tmp_path / "picture.png")
     assert not loaded & (HEAVY | SERVING)
 
 

@@ -115,3 +115,43 @@ def test_a_study_of_it_is_refused_in_a_line(tinysight):
     assert status == 2
     assert "--network" in complaint
     assert complaint.count("\n") == 1
+
+
+def two_of_each(folder, rng):
+    for number in range(10):
+        yield folder / f"class{number % 5}" / f"{number}.png", noise(rng, (80, 80, 3))
+
+
+def two_hundred_classes(folder, rng):
+    for number in range(600):
+        yield folder / f"class{number % 200:03d}" / f"{number}.png", noise(rng, (64, 64, 3))
+
+
+def many_sizes_and_one_grey(folder, rng):
+    for number, side in enumerate([20, 64, 100, 300, 700, 90] * 4):
+        shape = (side, side + number) if number == 7 else (side, side + number, 3)
+        yield folder / f"class{number % 2}" / f"{number}.png", noise(rng, shape)
+    yield folder / "class0" / "wide.png", noise(rng, (120, 12_000, 3))
+
+
+def noise(rng, shape):
+    """Return coarse noise, which is no copy of another."""
+    coarse = rng.integers(0, 256, (6, 6, *shape[2:]), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((shape[1], shape[0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [(two_of_each, "too few images: of 5 classes 2 have no test image"), (two_hundred_classes, "200 classes"),
+     (many_sizes_and_one_grey, "1 image grey, unlike the others")],
+)  # fmt: skip
+def test_odd_sets_are_trained_on_and_what_is_odd_is_said(tinysight, cache, made, said):
+    for path, picture in made(cache.parent / "odd", np.random.default_rng(0)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    status, printed, warned = tinysight("train", "odd", "--image-size", "64x64", "--epochs", "2", "--no-report")
+    assert status == 0
+    assert said in printed + warned
+    assert "images (95 % interval" in printed
+    assert tinysight("predict", "runs/odd/model.onnx", path)[0] == 0

@@ -271,8 +271,7 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        is_without = self.hidden == () and self.network == "pretrained"  # logistic regression on the features
-        if self.hidden is not None and not is_without:
+        if self.hidden or (self.hidden == () and self.network != "pretrained"):
             check_hidden(self.hidden)
         check_pattern("group", self.group)
         for setting in fields(self):
@@ -329,10 +328,7 @@ class TrainingSettings:
         return ResolvedSettings(**values)
 
     def for_features(self) -> dict[str, Any]:
-        """Return what a pretrained network fixes: its features are computed once, of images as they are.
-
-        Returns:
-            Values of settings by name.
+        """Return by name what a pretrained network fixes: its features are computed once, of images as they are.
 
         Raises:
             SettingsError: A setting is for training on pixels.
