@@ -38,6 +38,8 @@ from .options import (
 )
 from .stopping import StopRequest, stop_requests
 
+SUMMARIZED = ("dense", "convolutional")  # networks that `summary` shows
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -316,6 +318,9 @@ def _faster_imports(*hidden: str) -> Iterator[None]:
 
 
 def summary(
+    network: Annotated[
+        str, typer.Option(help="The network.", metavar=f"[{'|'.join(SUMMARIZED)}]", show_default=True)
+    ] = "dense",
     api: Annotated[str, setting_option("api")] = "sequential",
     dropout: Annotated[
         float, typer.Option(help="Share of each hidden layer's outputs that dropout sets to zero.")
@@ -326,8 +331,15 @@ def summary(
     classes: Annotated[int, typer.Option(help="Number of classes.")] = 10,
 ) -> None:
     """Print the network's layers as Keras lists them."""
+    check_choice("network", network, SUMMARIZED)
     check_choice("api", api, APIS)
     size, widths = parse_size(image_size), parse_hidden(hidden)
+    if network == "convolutional":
+        from ..training.convolutional import convolutional
+
+        TrainingSettings(network=network, api=api, hidden=widths, dropout_position=dropout_position).resolved(1_000)
+        convolutional(size, classes, dropout).summary()
+        return
     from ..training.networks import BUILDERS
 
     BUILDERS[api](size, classes, widths, dropout, dropout_position or default_dropout_position(api)).summary()
