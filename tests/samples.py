@@ -45,6 +45,30 @@ PHOTOGRAPH_NETWORK = (
 PHOTOGRAPH_SHAPES = ((4, 3, 3, 3), (4, 1, 3, 3), (4, 4, 1, 1), (4, 2))
 
 
+# As the convolutional network is written: the same operations for images with other sides, in grey or colour
+CONVOLUTIONAL_SHAPES = ((4, 1, 4, 4), (5, 4, 3, 3), (6, 5, 3, 3), (6, 3))
+
+
+def convolutional_network(num_channels=1):
+    """Return the operations of a small convolutional network."""
+    rest = [Operation("Conv", 4, 2), Operation("Relu")]
+    rest += [Operation("Conv", 3, 1), Operation("MaxPool", 2), Operation("Relu"), Operation("Conv", 3, 1)]
+    rest += [Operation(kind) for kind in ("Relu", "GlobalAveragePool", "Flatten", "Gemm", "Softmax")]
+    return (Operation("Unsqueeze" if num_channels == 1 else "Transpose"), *rest)
+
+
+def convolutional_model(height=9, width=12, num_channels=1):
+    """Return the file of a small convolutional classifier of three classes with random weights."""
+    rng = np.random.default_rng(0)
+    shapes = [(4, num_channels, 4, 4), *CONVOLUTIONAL_SHAPES[1:]]
+    layers = [
+        (0.5 * rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[-1] if len(shape) == 2 else shape[0]))
+        for shape in shapes
+    ]
+    framing = Framing("whole", height, width, num_channels)
+    return build_model(layers, ModelMetadata(("a", "b", "c"), framing), convolutional_network(num_channels))
+
+
 def photograph_model(network=PHOTOGRAPH_NETWORK, scale=1.0):
     """Return the file of a classifier with convolutions and random weights, for images of 8×9 pixels in colour."""
     rng = np.random.default_rng(0)

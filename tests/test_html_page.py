@@ -126,5 +126,6 @@ def test_a_network_that_the_page_cannot_compute_is_refused(tinysight, tmp_path):
     (tmp_path / "model.onnx").write_bytes(photograph_model())
     status, _, complaint = tinysight("export", tmp_path / "model.onnx", "--out", tmp_path / "page.html")
     assert status == 2
-    assert complaint == "tinysight: the page computes dense networks only; for this classifier use 'tinysight serve'\n"
+    needs = "the page computes dense and convolutional networks only"
+    assert complaint == f"tinysight: {needs}; for this classifier use 'tinysight serve'\n"
     assert not (tmp_path / "page.html").exists()

@@ -22,7 +22,8 @@ from PIL import Image, ImageDraw
 from .classifier import Classifier
 from .errors import OutputError, SettingsError
 from .files import write_whole
-from .onnx_graph import Layer
+from .onnx_file import build_model
+from .onnx_graph import Layer, Network
 
 PAGE = files("tinysight") / "page"
 STYLE_LINK = '<link rel="stylesheet" href="page/page.css">'
@@ -31,6 +32,8 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.js";\n', re.MULTILINE)
 MAX_INT8 = 127  # -128 is left out, so that positive and negative weights share a scale
 NUM_DRAWINGS = 100  # on which page and classifier are compared
 DRAWING_SIDE = 140  # pixels
+CHANNELS_FIRST = ("Transpose", "Unsqueeze")
+COMPUTED = (*CHANNELS_FIRST, "Conv", "MaxPool", "GlobalAveragePool", "Flatten", "Gemm", "Relu", "Softmax")
 MAX_WEIGHTS = 32_000_000  # larger pages are slow to open and to predict in a browser
 
 
@@ -75,17 +78,18 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
 
     Raises:
         OutputError: The page cannot be written, or is there already.
-        SettingsError: The classifier is too large for a page, or its network is not dense.
+        SettingsError: The classifier is too large for a page, or its network is one that the page cannot compute.
     """
     path = Path(path)
     check_page_path(path, overwrite)
-    if not classifier.is_dense:
-        raise SettingsError("the page computes dense networks only; for this classifier use 'tinysight serve'")
+    if not _can_compute(classifier.network):
+        needs = "the page computes dense and convolutional networks only"
+        raise SettingsError(f"{needs}; for this classifier use 'tinysight serve'")
     layers = classifier.layers
     if sum(weights.size for weights, _ in layers) > MAX_WEIGHTS:
         raise SettingsError(f"the classifier has more than {MAX_WEIGHTS:,} weights: too many for a page")
-    quantized = [_quantize(weights) for weights, _ in layers]
-    used: list[Layer] = [(w * scales, biases) for (w, scales), (_, biases) in zip(quantized, layers, strict=True)]
+    quantized = [_quantize(_as_matrix(weights)) for weights, _ in layers]
+    used = [_used(*one, layer) for one, layer in zip(quantized, layers, strict=True)]
     trained_on = classifier.metadata.data
     stored = {
         "class_names": list(classifier.class_names),
@@ -96,6 +100,8 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
         "name": name or (trained_on.name if trained_on else ""),
         "layers": [_packed(*one, biases) for one, (_, biases) in zip(quantized, layers, strict=True)],
     }
+    if not classifier.is_dense:
+        stored["network"] = _stored_operations(classifier.network)
     data = build_page(stored).encode()
     write_whole(path, data)
     return ExportedPage(path, len(data), _largest_change(classifier, used))
@@ -151,6 +157,29 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def _can_compute(network: Network) -> bool:
+    """Tell whether the page's scripts `network.js` and `convolution.js` compute all operations of a network."""
+    return all(one.kind in COMPUTED and not one.is_depthwise for one in network)
+
+
+def _stored_operations(network: Network) -> list[dict[str, Any]]:
+    """Return the operations for `convolution.js`, which brings channels before rows and columns by itself."""
+    kept = [one for one in network if one.kind not in CHANNELS_FIRST]
+    return [{"kind": one.kind, "size": one.size, "stride": one.stride} for one in kept]
+
+
+def _as_matrix(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return weights as ``(inputs, outputs)``; a convolution's inputs are those of a position."""
+    return weights if weights.ndim == 2 else weights.reshape(len(weights), -1).T
+
+
+def _used(quantized: NDArray[np.int8], scales: NDArray[np.float32], layer: Layer) -> Layer:
+    """Return what a layer's 8-bit weights stand for, in the layer's shape, and its biases."""
+    weights, biases = layer
+    values = quantized * scales
+    return (values if weights.ndim == 2 else values.T.reshape(weights.shape)), biases
+
+
 def _quantize(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Return weights ``(inputs, outputs)`` as integers -127…127, and the scale of each output ``(outputs,)``."""
     scales = np.abs(weights).max(axis=0) / np.float32(MAX_INT8)
@@ -168,7 +197,11 @@ def _packed(quantized: NDArray[np.int8], scales: NDArray[np.float32], biases: ND
 def _largest_change(classifier: Classifier, layers: list[Layer]) -> float:
     """Return the largest difference between a probability of layers and of a classifier on random drawings."""
     images = np.stack([classifier.frame(drawing).pixels for drawing in _drawings()])
-    return float(np.abs(run_layers(layers, images) - classifier.probabilities(images)).max())
+    if classifier.is_dense:
+        probabilities = run_layers(layers, images)
+    else:
+        probabilities = Classifier(build_model(layers, classifier.metadata, classifier.network)).probabilities(images)
+    return float(np.abs(probabilities - classifier.probabilities(images)).max())
 
 
 def _drawings() -> Iterator[NDArray[np.uint8]]:

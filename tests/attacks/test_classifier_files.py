@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mutants import mutants
+from samples import convolutional_model
 
 from tinysight.classifier import Classifier
 from tinysight.errors import ModelFileError
@@ -19,10 +20,11 @@ def small_classifier():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["small", "trained"])
+@pytest.mark.parametrize("kind", ["small", "trained", "convolutional"])
 def test_damaged_classifier_files_are_refused_or_answer_the_same(kind, model_path, attack_rounds):
     """Each mutant has the sound classifier's answers and metadata, or is refused by a ModelFileError."""
-    data = small_classifier() if kind == "small" else model_path.read_bytes()
+    small = {"small": small_classifier, "convolutional": convolutional_model}
+    data = small[kind]() if kind in small else model_path.read_bytes()
     sound = Classifier(data, num_threads=1)
     images = np.random.default_rng(0).integers(0, 256, (2, *sound.framing.image_shape), dtype=np.uint8)
     expected = sound.probabilities(images)

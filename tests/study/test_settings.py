@@ -73,6 +73,10 @@ def test_a_recipe_trains_as_it_does_in_train():
         ({"dropout_position": ("above",)}, "dropout position is 'above'"),
         ({"augment": ("mirrors",)}, "augment is 'mirrors'"),
         ({"api": ("torch",)}, "api is 'torch'"),
+        (
+            {"training": TrainingSettings(network="convolutional")},
+            "network of a study is 'convolutional'; .* auto, dense",
+        ),
     ],
 )
 def test_wrong_values_are_refused(values, words):

@@ -4,7 +4,8 @@ import pytest
 
 from tinysight.errors import SettingsError
 from tinysight.preprocessing import FRAMINGS
-from tinysight.training.settings import RECIPES, TrainingSettings
+from tinysight.training.recipes import RECIPES
+from tinysight.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize(

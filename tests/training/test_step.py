@@ -10,7 +10,8 @@ from tinysight.training.settings import TrainingSettings
 from tinysight.training.train import train
 
 import tensorflow as tf  # isort: skip
-from tinysight.training.step import _forward_in_training, compile_folding  # isort: skip
+from tinysight.training.folding import compile_folding  # isort: skip
+from tinysight.training.step import _forward_in_training  # isort: skip
 
 SMALL = TrainingSettings(recipe="fast", batch_norm=False, hidden=(32,), epochs=4)
 

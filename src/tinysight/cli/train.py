@@ -38,6 +38,8 @@ from .options import (
 )
 from .stopping import StopRequest, stop_requests
 
+SUMMARIZED = ("dense", "convolutional")  # networks that `summary` shows
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -344,6 +346,12 @@ def summary(
         from ..training.pretrained import build_network
 
         build_network(size or (*PHOTOGRAPH_SIZE, 3), classes, settings).summary()
+        return
+    if network == "convolutional":
+        TrainingSettings(network=network, api=api, hidden=widths, dropout_position=dropout_position).resolved(1_000)
+        from ..training.convolutional import convolutional
+
+        convolutional(size or DEFAULT_IMAGE_SIZE, classes, dropout).summary()
         return
     from ..training.networks import BUILDERS
 

@@ -1,15 +1,17 @@
 // Classifies pictures with the network inside the page.
 
 import { attribute } from "./attribution.js";
+import { ConvolutionalNetwork } from "./convolution.js";
 import { framePicture } from "./framing.js";
 import { Network } from "./network.js";
 import { readPicture } from "./decode.js";
 
 export class LocalClassifier {
-  // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, name and layers.
+  // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, name and layers;
+  // a network with convolutions also has network, its operations.
   constructor(stored) {
     this.stored = stored;
-    this.network = new Network(stored.layers);
+    this.network = stored.network ? new ConvolutionalNetwork(stored) : new Network(stored.layers);
   }
 
   async describe() {
@@ -17,7 +19,7 @@ export class LocalClassifier {
   }
 
   // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as ServiceClient does; if it is
-  // wanted, also attribution: {class_name, other, score, bias, pixels}.
+  // wanted, also attribution: {class_name, other, score, bias, pixels}, of a dense network.
   async predict(file, top = 1, signal = null, hasAttribution = false) {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);
@@ -29,7 +31,8 @@ export class LocalClassifier {
     const source = file.name || "picture 1";
     const best = { source, ...ranking[0], ranking: ranking.slice(0, top) };
     const prediction = { ...best, is_rejected, note: fault || note, pixels };
-    return hasAttribution ? { ...prediction, attribution: this.attribution(pixels, ranking) } : prediction;
+    const isExplained = hasAttribution && !this.stored.network;
+    return isExplained ? { ...prediction, attribution: this.attribution(pixels, ranking) } : prediction;
   }
 
   attribution(pixels, [{ class_name }, { class_name: other }]) {

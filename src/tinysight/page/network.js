@@ -5,14 +5,14 @@ function bytes(base64) {
 }
 
 // Decodes a layer: its weights are 8-bit integers, `outputs` rows of `inputs`, and each row has its own scale.
-function unpack({ inputs, outputs, weights, scales, biases }) {
+export function unpack({ inputs, outputs, weights, scales, biases }) {
   const whole = new Int8Array(bytes(weights).buffer);
   const scale = new Float32Array(bytes(scales).buffer);
   const values = Float32Array.from(whole, (value, place) => value * scale[Math.floor(place / inputs)]);
   return { inputs, outputs, weights: values, biases: new Float32Array(bytes(biases).buffer) };
 }
 
-function dense(layer, input) {
+export function dense(layer, input) {
   const output = new Float32Array(layer.outputs);
   for (let row = 0; row < layer.outputs; row++) {
     const start = row * layer.inputs;
@@ -23,7 +23,7 @@ function dense(layer, input) {
   return output;
 }
 
-function softmax(logits) {
+export function softmax(logits) {
   const most = Math.max(...logits);
   const powers = logits.map((logit) => Math.exp(logit - most));
   const sum = powers.reduce((one, other) => one + other);

@@ -6,17 +6,14 @@ from itertools import product
 from typing import Any
 
 from ..errors import SettingsError, check_choice, check_number
+from ..training.recipes import SMALL_BATCH_SIZE, Length, suggested_batch_size, suggested_epochs
 from ..training.settings import (
     APIS,
     AUGMENTATIONS,
     DROPOUT_POSITIONS,
-    SMALL_BATCH_SIZE,
-    Length,
     ResolvedSettings,
     TrainingSettings,
     default_dropout_position,
-    suggested_batch_size,
-    suggested_epochs,
 )
 
 MAX_SEEDS = 100
@@ -44,7 +41,7 @@ class StudySettings:
             normalization, and enough epochs to overfit.
 
     Raises:
-        SettingsError: A value is out of range.
+        SettingsError: A value is out of range, or the network is another than the dense one.
     """
 
     dropout: tuple[float, ...] = (0.0, 0.5)
@@ -56,6 +53,7 @@ class StudySettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
+        check_choice("network of a study", self.training.network, ("auto", "dense"))
         check_number("number of seeds", self.num_seeds, 2, MAX_SEEDS)
         check_number("seed", self.training.seed + self.num_seeds - 1, 0, 2**32 - 1)
         for rate in self.dropout:

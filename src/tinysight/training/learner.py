@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import ImageSet
+from .folding import compile_convolutional_folding, compile_folding
 from .loader import ShuffledChunks
 from .outliers import draw_outliers
 from .settings import ResolvedSettings
-from .step import Adam, compile_folding, compile_prediction, compile_training
+from .step import Adam, compile_prediction, compile_training
 
 NUM_OUTLIERS = 16_000  # drawn once; augmentation varies them
 NUM_OUTLIER_EXAMPLES = 4_000  # training images of which some outliers are made
@@ -47,7 +48,8 @@ class Learner:
             Adam(trained.trainable_variables, settings, num_steps),
         )
         self._train_on = compile_training(trained, averaged, settings, num_steps, outliers, self._optimizer)
-        self._fold = compile_folding(averaged, model) if settings.batch_norm else None
+        folding = compile_convolutional_folding if settings.network == "convolutional" else compile_folding
+        self._fold = folding(averaged, model) if settings.batch_norm else None
 
     def restart(self, weights: Sequence[NDArray[np.float32]]) -> None:
         """Begin another training from these weights; the compiled programs stay."""

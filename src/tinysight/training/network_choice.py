@@ -7,9 +7,11 @@ from ..data.framing_choice import MIN_PHOTOGRAPH_SIDE
 from ..errors import MissingExtraError
 from ..preprocessing.framing import Framing
 from .pretrained_weights import LICENCE, ORIGIN, find_weights, load_weights
-from .settings import TrainingSettings
+from .settings import CONVOLUTIONAL_SIDES, TrainingSettings
 
-PHOTOGRAPH_SIZE = (224, 224)  # to which photographs are brought by default, see docs/experiments.md
+# To which photographs are brought by default, see docs/experiments.md
+PHOTOGRAPH_SIZE, CONVOLUTIONAL_SIZE = (224, 224), (64, 64)
+LARGEST_DENSE_SIDE = 32  # of grey images: larger ones are no characters like MNIST's
 INSTALL = "pip install 'tinysight[photos]'"
 
 
@@ -17,8 +19,8 @@ class NetworkChoice(NamedTuple):
     """A network and the reason for it.
 
     Attributes:
-        name: ``dense`` or ``pretrained``.
-        reason: Why, and what the other would need, in a line.
+        name: ``dense``, ``convolutional`` or ``pretrained``.
+        reason: Why, and what the pretrained one would need, in a line.
     """
 
     name: str
@@ -43,14 +45,23 @@ def choose_network(settings: TrainingSettings, framing: Framing, weights: Path |
         if not has_weights:
             raise MissingExtraError("the network pretrained", "photos")
         return NetworkChoice("pretrained", f"as asked for; {trained}")
-    if settings.network == "dense":
-        return NetworkChoice("dense", "as asked for")
+    if settings.network in ("dense", "convolutional"):
+        return NetworkChoice(settings.network, "as asked for")
     if is_for_photographs(framing) and has_weights:
         return NetworkChoice("pretrained", f"{about}; {trained}; --network dense trains on the pixels instead")
     if not has_weights and framing.channels == 3 and framing.method == "whole":
-        return NetworkChoice("dense", f"{about}; for photographs --network pretrained is better; it needs {INSTALL}")
-    needs = f"--network pretrained is for colour pictures of {MIN_PHOTOGRAPH_SIDE} pixels or more"
-    return NetworkChoice("dense", f"{about}; {needs}")
+        needs = f"for photographs --network pretrained is better; it needs {INSTALL}"
+    else:
+        needs = f"--network pretrained is for colour pictures of {MIN_PHOTOGRAPH_SIDE} pixels or more"
+    return NetworkChoice("convolutional" if is_for_convolutions(framing) else "dense", f"{about}; {needs}")
+
+
+def is_for_convolutions(framing: Framing) -> bool:
+    """Tell whether images are such that the convolutional network fits them better than the dense one."""
+    sides = framing.height, framing.width
+    is_like_mnist = framing.channels == 1 and max(sides) <= LARGEST_DENSE_SIDE
+    least, most = CONVOLUTIONAL_SIDES
+    return framing.method == "whole" and not is_like_mnist and least <= min(sides) <= max(sides) <= most
 
 
 def check_weights(settings: TrainingSettings, weights: Path | None) -> None:
@@ -86,5 +97,6 @@ def photograph_size(network: str, weights: Path | None = None) -> tuple[int, int
         network: The network asked for, or ``auto``.
         weights: Another copy of the pretrained weights than that of the package.
     """
-    is_possible = network in ("auto", "pretrained") and find_weights(weights) is not None
-    return PHOTOGRAPH_SIZE if is_possible else None
+    if network in ("auto", "pretrained") and find_weights(weights) is not None:
+        return PHOTOGRAPH_SIZE
+    return CONVOLUTIONAL_SIZE if network in ("auto", "convolutional") else None

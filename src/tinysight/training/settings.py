@@ -6,8 +6,19 @@ from inspect import cleandoc
 from typing import Any
 
 from ..errors import SettingsError, check_choice, check_number, check_pattern
+from .recipes import (
+    ACCURATE_AUGMENTED,
+    ACCURATE_NOT_AUGMENTED,
+    CONVOLUTIONAL_LENGTHS,
+    CONVOLUTIONAL_RECIPES,
+    LENGTHS,
+    RECIPES,
+    SMALL_SET,
+    suggested_batch_size,
+    suggested_epochs,
+)
 
-NETWORKS = ("auto", "dense", "pretrained")
+NETWORKS = ("auto", "dense", "convolutional", "pretrained")
 APIS = ("sequential", "functional")
 DROPOUT_POSITIONS = ("after", "before")
 SCHEDULES = ("one-cycle", "cosine", "constant")
@@ -15,6 +26,9 @@ CLASS_WEIGHTS = ("none", "balanced")
 
 DEFAULT_HIDDEN = (784, 512)
 MAX_LAYER_WIDTH = 65_536  # above this one layer's weights alone pass 200 MB for the smallest images
+# Pixels a side that the convolutional network takes: below them nothing is left to pool, above them an image costs
+# hundreds of millions of products
+CONVOLUTIONAL_SIDES = (16, 256)
 MAX_FOLDS = 100  # of a cross-validation
 MAX_LAYERS = 64  # no dense network gains from more; each has a stream of random numbers of its own
 
@@ -62,49 +76,16 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     "handwriting": Augmentation(shift=0.07, rotation=15, scale=0.2, shear=0.25, elastic=0.036, stroke=0.8, noise=0.05),
 }
 
-# What each recipe fixes. What it leaves open is chosen from the images, see `TrainingSettings.resolved`.
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "fast": {"learning_rate": 0.003, "schedule": "one-cycle", "augment": "none", "batch_norm": True},
-    "accurate": {"learning_rate": 0.002, "schedule": "one-cycle"},
-    "robust": {
-        "learning_rate": 0.002,
-        "schedule": "one-cycle",
-        "dropout": 0.1,
-        "augment": "handwriting",
-        "outliers": 0.25,
-    },
-    "tutorial": {"epochs": 10, "batch_size": 32, "learning_rate": 0.001, "schedule": "constant", "augment": "none"},
-}
-# `accurate` augments; where nothing is augmented it uses virtual adversarial training, whose epochs take longer.
-ACCURATE_AUGMENTED: Mapping[str, Any] = {"dropout": 0.1, "batch_norm": True}
-ACCURATE_NOT_AUGMENTED: Mapping[str, Any] = {"adversarial": 0.036}
-
-
 # On a pretrained network's features: what the settings for pixels have to be, and defaults chosen by measurement.
 FOR_FEATURES: Mapping[str, Any] = {
     "recipe": "fast", "augment": "none", "adversarial": 0.0, "outliers": 0.0, "input_dropout": 0.0, "flip": False,
     "api": "sequential", "dropout_position": "after",
 }  # fmt: skip
+# What the convolutional network leaves no choice in: it has one form, with one dense layer
+FOR_CONVOLUTIONS: Mapping[str, Any] = {
+    "hidden": (), "api": "sequential", "dropout_position": "after", "adversarial": 0.0,
+}  # fmt: skip
 FEATURE_DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.001, "schedule": "one-cycle", "batch_norm": False}
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long to train: `epochs`, or more so that a small set gets `steps` steps, but at most `max_epochs`."""
-
-    epochs: int
-    steps: int
-    max_epochs: int
-    batch_size: int
-
-
-LENGTHS = {
-    "fast": Length(epochs=4, steps=400, max_epochs=60, batch_size=256),
-    "accurate, augmented": Length(epochs=60, steps=4_000, max_epochs=300, batch_size=256),
-    "accurate, not augmented": Length(epochs=15, steps=1_500, max_epochs=100, batch_size=256),
-    "robust": Length(epochs=30, steps=3_000, max_epochs=300, batch_size=256),
-}
-SMALL_SET, SMALL_BATCH_SIZE = 20_000, 64  # with fewer images, large batches would leave too few steps
 
 
 def default_dropout_position(api: str) -> str:
@@ -195,8 +176,9 @@ class TrainingSettings:
     )
     network: str = _setting(
         "auto",
-        "Dense layers on the pixels, or on the features of a pretrained network for photographs; auto takes pretrained "
-        "for colour pictures of 64 pixels or more, if it is installed.",
+        "Dense layers on the pixels, a small convolutional network, or dense layers on the features of a pretrained "
+        "one; auto takes pretrained for colour pictures of 64 pixels or more, if it is installed, convolutional for "
+        "other colour pictures and grey ones of more than 32 pixels, dense for the rest.",
         "Network",
         choices=NETWORKS,
     )
@@ -271,7 +253,7 @@ class TrainingSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.hidden or (self.hidden == () and self.network != "pretrained"):
+        if self.hidden or (self.hidden == () and self.network not in ("convolutional", "pretrained")):
             check_hidden(self.hidden)
         check_pattern("group", self.group)
         for setting in fields(self):
@@ -294,10 +276,8 @@ class TrainingSettings:
             SettingsError: The settings contradict each other.
         """
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
-        if self.network == "pretrained":
-            values |= self.for_features()
-        elif self.network == "auto":
-            values["network"] = "dense"
+        values |= self._fixed_by_network()
+        is_convolutional = self.network == "convolutional"
 
         def fill(defaults: Mapping[str, Any]) -> None:
             values.update({name: value for name, value in defaults.items() if values[name] is None})
@@ -306,19 +286,21 @@ class TrainingSettings:
         is_small_drawn = framing == "ink" and num_training_images < SMALL_SET
         fill({"recipe": "accurate" if is_small_drawn else "fast"})
         recipe = values["recipe"]
+        fill(CONVOLUTIONAL_RECIPES[recipe] if is_convolutional else {})
         fill(RECIPES[recipe])
-        fill({"augment": "characters" if framing == "ink" else "none"})
-        length = recipe
-        if recipe == "accurate":
+        not_drawn = "objects" if is_convolutional and recipe == "accurate" else "none"
+        fill({"augment": "characters" if framing == "ink" else not_drawn})
+        lengths, length = CONVOLUTIONAL_LENGTHS if is_convolutional else LENGTHS, recipe
+        if recipe == "accurate" and not is_convolutional:
             is_augmented = AUGMENTATIONS[values["augment"]].changes or self.flip
             fill(ACCURATE_AUGMENTED if is_augmented else ACCURATE_NOT_AUGMENTED)
             length = "accurate, augmented" if is_augmented else "accurate, not augmented"
         # What depends on the number of images
         if values["batch_size"] is None:
-            values["batch_size"] = suggested_batch_size(num_training_images, LENGTHS[length])
+            values["batch_size"] = suggested_batch_size(num_training_images, lengths[length])
         values["batch_size"] = min(values["batch_size"], num_training_images)
         if values["epochs"] is None:
-            values["epochs"] = suggested_epochs(num_training_images, values["batch_size"], LENGTHS[length])
+            values["epochs"] = suggested_epochs(num_training_images, values["batch_size"], lengths[length])
         # What is still open is off
         fill({"hidden": DEFAULT_HIDDEN})
         fill({"dropout": 0.0, "dropout_position": default_dropout_position(self.api), "batch_norm": False})
@@ -326,6 +308,28 @@ class TrainingSettings:
         if values["batch_norm"] and values["batch_size"] == 1:
             raise SettingsError("batch size is 1; batch normalization needs at least 2, or use --no-batch-norm")
         return ResolvedSettings(**values)
+
+    def _fixed_by_network(self) -> dict[str, Any]:
+        """Return the settings that the network leaves no choice in."""
+        if self.network == "pretrained":
+            return self.for_features()
+        if self.network == "convolutional":
+            return self._for_convolutions()
+        return {"network": "dense"}
+
+    def _for_convolutions(self) -> dict[str, Any]:
+        """Return what the convolutional network fixes: it has one form, and is trained on images and their labels.
+
+        Raises:
+            SettingsError: A setting is for dense layers.
+        """
+        for name, value in FOR_CONVOLUTIONS.items():
+            if getattr(self, name) not in (None, value, getattr(type(self), name, None)):
+                given = getattr(self, name)
+                shown = ",".join(map(str, given)) if name == "hidden" else given
+                option = f"{name.replace('_', ' ')} {shown}"
+                raise SettingsError(f"{option} is for dense layers; leave it out, or choose --network dense")
+        return dict(FOR_CONVOLUTIONS)
 
     def for_features(self) -> dict[str, Any]:
         """Return by name what a pretrained network fixes: its features are computed once, of images as they are.
@@ -375,17 +379,6 @@ def as_recorded(settings: ResolvedSettings) -> dict[str, Any]:
     if settings.network == "dense":
         del values["network"]
     return values
-
-
-def suggested_batch_size(num_training_images: int, length: Length) -> int:
-    """Number of images in a step: enough to keep two cores busy, fewer for a small set."""
-    return length.batch_size if num_training_images >= SMALL_SET else SMALL_BATCH_SIZE
-
-
-def suggested_epochs(num_training_images: int, batch_size: int, length: Length) -> int:
-    """Number of epochs that `length` gives so many images."""
-    steps_per_epoch = max(1, num_training_images // batch_size)
-    return min(length.max_epochs, max(length.epochs, -(-length.steps // steps_per_epoch)))
 
 
 def _as_attribute(setting: Any) -> str:

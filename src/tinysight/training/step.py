@@ -1,10 +1,11 @@
-"""The training step as one compiled TensorFlow program: augmentation, loss, Adam, batch normalization and its folding.
+"""The training step as one compiled TensorFlow program: augmentation, loss, Adam, batch normalization.
 
 A whole chunk of images is one call of the program, which loops over the steps. The network is the stock Keras model.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from ..data.dataset import ImageSet
 from .augmentation import augment
+from .batch_norm import normalize
+from .convolutional_step import forward_convolutional
 from .loader import Chunk, read_rows
 from .random_streams import Purpose, StepSeed, uniform
 from .settings import ResolvedSettings
@@ -21,7 +24,6 @@ from .settings import ResolvedSettings
 # Over the last 30 % of the steps augmentation fades out to 30 %, because the images to predict are not augmented.
 FADING_SHARE, FINAL_AMOUNT = 0.3, 0.3
 PROBE_LENGTH = 0.1  # norm of the probe that finds an adversarial direction: small, yet far above float32's rounding
-BATCH_NORM_EPSILON = 1e-3  # added to variances, as Keras does
 PREDICTION_BATCH_SIZE = 1_000
 WARMUP_SHARE = 0.2  # of all steps, over which the one-cycle rate rises
 # Adam's decay rates. With a learning rate that falls to zero, shorter averages learn faster: see docs/experiments.md.
@@ -58,19 +60,23 @@ def compile_training(
     outlier_images = tf.constant([] if outliers is None else outliers)
     num_outliers = 0 if outliers is None else round(settings.batch_size * settings.outliers)
 
-    def forward(batch: tf.Tensor, seed: StepSeed | None = None) -> tf.Tensor:
-        return _forward_in_training(model, batch, settings, seed)
+    has_convolutions = settings.network == "convolutional"
+    compiled = partial(tf.function, autograph=False, jit_compile=True)
+    # XLA takes the whole step, but for convolutions and poolings: TensorFlow's own are faster, see docs/experiments.md.
+    # It then still draws the random numbers, which it alone can, and augments
+    draw, change = (compiled(uniform), compiled(augment)) if has_convolutions else (uniform, augment)
+    forward = _forward_function(model, settings, draw)
 
     def train_step(images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor, seed: StepSeed, weights: tf.Tensor) -> None:
         # Batch: images and one-hot labels, outliers with equal probabilities for all classes
         batch, targets = tf.gather(images, rows), tf.one_hot(tf.gather(labels, rows), num_classes)
         if num_outliers:
-            chosen = uniform([num_outliers], seed, Purpose.OUTLIERS) * outlier_images.shape[0]
+            chosen = draw([num_outliers], seed, Purpose.OUTLIERS) * outlier_images.shape[0]
             batch = tf.concat([batch, tf.gather(outlier_images, tf.cast(chosen, tf.int32))], axis=0)
             targets = tf.concat([targets, tf.fill([num_outliers, num_classes], 1 / num_classes)], axis=0)
         # Augmentation; features are numbers already, and stay as they are
         if batch.dtype == tf.uint8:
-            batch = augment(batch, settings.augmentation, seed, _augmentation_amount(optimizer.step, num_steps))
+            batch = change(batch, settings.augmentation, seed, _augmentation_amount(optimizer.step, num_steps))
         # Loss and gradients
         with tf.GradientTape() as tape:
             probabilities = forward(batch, seed)
@@ -86,7 +92,7 @@ def compile_training(
         if averaged is not model:
             _update_average(averaged, model, settings.ema_momentum)
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=not has_convolutions, autograph=False)  # type: ignore[untyped-decorator]
     def train_on(images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, seed: tf.Tensor, weights: tf.Tensor) -> None:
         def body(step: tf.Tensor) -> tf.Tensor:
             train_step(images, labels, order[step], StepSeed(seed, step), weights)
@@ -97,6 +103,15 @@ def compile_training(
     return lambda chunk, order, seed, weights: train_on(
         *map(tf.constant, (chunk.images, chunk.labels, order)), tf.constant(seed, tf.int32), tf.constant(weights)
     )
+
+
+def _forward_function(
+    model: keras.Model, settings: ResolvedSettings, draw: Callable[..., tf.Tensor]
+) -> Callable[..., tf.Tensor]:
+    """Return what runs the network in training mode on a batch; without a step's seed there is no dropout."""
+    if settings.network == "convolutional":
+        return lambda batch, seed: forward_convolutional(model, batch, settings, draw, seed)
+    return lambda batch, seed=None: _forward_in_training(model, batch, settings, seed)
 
 
 def _update_average(averaged: keras.Model, model: keras.Model, momentum: float) -> None:
@@ -120,31 +135,21 @@ def _forward_in_training(
     """
     rates = [settings.input_dropout] + [getattr(layer, "rate", 0.0) for layer in model.layers]
     layers = [None, *model.layers]
-    normalized = _hidden_layers(model) if settings.batch_norm else []
+    normalized = hidden_layers(model) if settings.batch_norm else []
     for number, (layer, rate) in enumerate(zip(layers, rates, strict=True)):
         if rate and seed:
             draws = uniform(tf.shape(x), seed, Purpose.DROPOUT, layer=number)
             x = tf.where(draws < rate, 0.0, x / (1 - rate))
         elif layer in normalized:
-            x = layer.activation(_normalize(x @ layer.kernel, settings.batch_size) + layer.bias)
+            x = layer.activation(normalize(x @ layer.kernel, settings.batch_size) + layer.bias)
         elif layer is not None and not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout):
             x = layer(x)
     return x
 
 
-def _hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:
+def hidden_layers(model: keras.Model) -> list[keras.layers.Dense]:
+    """Return the dense layers of a network but the last."""
     return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][:-1]
-
-
-def _normalize(outputs: tf.Tensor, num_images: int) -> tf.Tensor:
-    """Normalize each unit's outputs by mean and variance over the first `num_images` rows; outliers come after these.
-
-    The usual scale (gamma) is left out: before ReLU, the next layer's weights can express it.
-
-    Source: S. Ioffe, C. Szegedy, "Batch Normalization", https://arxiv.org/abs/1502.03167.
-    """
-    mean, variance = tf.nn.moments(outputs[:num_images], axes=[0])
-    return (outputs - mean) * tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
 
 
 def _virtual_adversarial_loss(
@@ -197,27 +202,6 @@ def compile_prediction(model: keras.Model) -> Predict:
         return np.concatenate([predict_batch(chunk.images) for chunk in chunks])
 
     return predict
-
-
-def compile_folding(model: keras.Model, folded: keras.Model) -> Callable[[ImageSet, NDArray[np.int64]], None]:
-    """Compile the folding of batch normalization into the weights.
-
-    The returned function takes an image set and rising row numbers. It sets the weights of `folded` so that it computes
-    without normalization what `model` computes with it, with means and variances over these rows.
-    """
-    layers = _hidden_layers(folded)
-    products = [keras.Model(folded.inputs, keras.ops.matmul(layer.input, layer.kernel)) for layer in layers]
-    runs = [compile_prediction(product) for product in products]
-
-    def fold(images: ImageSet, rows: NDArray[np.int64]) -> None:
-        folded.set_weights(model.get_weights())
-        for layer, run in zip(layers, runs, strict=True):
-            kernel, bias = layer.get_weights()
-            outputs = run(images, rows)
-            mean, deviation = outputs.mean(axis=0), np.sqrt(outputs.var(axis=0) + BATCH_NORM_EPSILON)
-            layer.set_weights([kernel / deviation, bias - mean / deviation])
-
-    return fold
 
 
 class Adam:

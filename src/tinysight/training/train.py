@@ -21,6 +21,7 @@ from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, PretrainedWeights, build_model
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .checkpoint import Checkpoint
+from .convolutional import convolutional
 from .network_choice import choose_network, photograph_size
 from .networks import BUILDERS
 from .onnx_writer import operations_and_weights
@@ -135,10 +136,12 @@ def train(
 
 
 def _build(images: ImageSet, settings: ResolvedSettings) -> keras.Model:
-    """Build the network that is trained: the dense one, or the layers on a pretrained network's features."""
+    """Build the network that is trained, or the dense layers on a pretrained network's features."""
     num_classes = len(images.class_names)
     if settings.network == "pretrained":
         return build_head(num_classes, settings)
+    if settings.network == "convolutional":
+        return convolutional(images.framing.image_shape, num_classes, settings.dropout)
     return BUILDERS[settings.api](
         images.framing.image_shape, num_classes, settings.hidden, settings.dropout, settings.dropout_position
     )
