@@ -295,7 +295,8 @@ def _photographs_part(result: Result) -> str:
         f"{counts['train']} training and {counts['test']} test images of {counts['classes']} classes: toys, drawings "
         f"and photographs in colour, at most 320 pixels. There are {len(result['splits'])} seeds; each has a split of "
         "its own, the same for all programs. Whole processes: reading, training, scoring the test images, and of "
-        "Tinysight also the classifier's files and the report. Ratios are to Tinysight with an empty cache. "
+        "Tinysight also the classifier's files and the report. Ratios are to Tinysight with an empty cache. Other "
+        "programs ran on the machine at the same time, which the seconds of processor time show less of. "
         "Command: `python -m benchmarks photographs`.\n",
         "- Tinysight: `tinysight train FOLDER`, which takes the pretrained network.",
         "- Keras transfer learning: MobileNetV2, frozen, at 224×224 pixels, with pooling, dropout and one dense layer, "
@@ -308,8 +309,10 @@ def _photographs_part(result: Result) -> str:
     for program, name in PHOTOGRAPHS.items():
         if program in runs:
             own = runs[program]
-            cells = [_spread([run[key] for run in own.values()]) for key in ("seconds", "cpu_seconds")]
-            cells += [_spread([own[s][key] / first[s][key] for s in own], 2) for key in ("seconds", "cpu_seconds")]
+            cells = [_spread_or_one([run[key] for run in own.values()]) for key in ("seconds", "cpu_seconds")]
+            cells += [
+                _spread_or_one([own[s][key] / first[s][key] for s in own], 2) for key in ("seconds", "cpu_seconds")
+            ]
             shares = [100 * run["correct"] / result["splits"][s]["test"] for s, run in own.items() if "correct" in run]
             lines.append(f"| {name} | {' | '.join(cells)} | {_mean(shares) if shares else '–'} |")
     versions = ", ".join(f"{name} {version}" for name, version in result["peer_versions"].items())
@@ -326,6 +329,10 @@ def _mean(percents: list[float]) -> str:
 def _spread(values: list[float], digits: int = 1) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _spread_or_one(values: list[float], digits: int = 1) -> str:
+    return _spread(values, digits) if max(values) > min(values) else f"{values[0]:.{digits}f}"
 
 
 def _rate(images: int, seconds: list[float]) -> str:
