@@ -30,7 +30,7 @@ def show_split(images: "ImageSet", before: "ImageSet") -> None:
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test", "unused")}
     print_line(", ".join(f"{count:,} {split}" for split, count in counts.items() if count))
     if num_copies := counts["unused"] - len(before.indices("unused")):
-        print_warning(f"{num_copies:,} images are left out: equal images or near-duplicates are in test or validation")
+        print_note(f"{num_copies:,} images are left out: equal images or near-duplicates are in test or validation")
     _show_scarce_classes(images)
     leaks = find_leaks(images, before)
     if images.groups is not None:
