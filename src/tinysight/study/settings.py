@@ -63,8 +63,6 @@ class StudySettings:
         for name, choices in (("dropout_position", DROPOUT_POSITIONS), ("api", APIS), ("augment", AUGMENTATIONS)):
             for value in getattr(self, name):
                 check_choice(name.replace("_", " "), value, tuple(choices))
-        if self.training.network == "pretrained":
-            raise SettingsError("a study trains dense networks on pixels, not network pretrained; leave network out")
         if not self.api:
             raise SettingsError(f"api is empty; expected one of: {', '.join(APIS)}")
 
