@@ -9,7 +9,6 @@ import numpy as np
 
 from .data.dataset import ImageSet
 from .data.folds import split_into_folds
-from .data.splits import split_images
 from .errors import TinysightError, check_number
 from .evaluation import Evaluation, FoldScore, FoldScores, evaluate, labels_for, probabilities_of
 from .intervals import mean_interval
@@ -80,8 +79,7 @@ def cross_validate(
         scores.append(FoldScore(fold, len(rows), int(is_correct.sum()), float(is_correct.mean())))
         if on_fold:
             on_fold(scores[-1])
-    without_test = split_images(images, settings.validation, 0, settings.seed, settings.group)
-    training = train(without_test, settings, on_epoch, should_stop, weights=weights)
+    training = train(images, settings, on_epoch, should_stop, weights=weights, hold_out_test=False)
     # All images are scored; each fold had a temperature of its own
     scored = np.sort(np.concatenate([split.indices("test") for split in splits]))
     classifier = training.classifier.with_metadata(temperature=None)

@@ -75,6 +75,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     weights: Path | None = None,
     progress: ReportProgress | None = None,
+    hold_out_test: bool = True,
 ) -> Training:
     """Train a classifier; the same seed on the same machine gives the same weights, bit for bit.
 
@@ -89,6 +90,7 @@ def train(
         checkpoint: Where its state is kept after an epoch, so that a later call with the same arguments goes on there.
         weights: The file of pretrained weights; by default that of the package of the extra ``photos``.
         progress: Called while features are computed, where the network is pretrained.
+        hold_out_test: Whether images are kept for testing, where the set has no test images.
 
     Returns:
         The classifier, the Keras model, and how they were trained.
@@ -103,7 +105,8 @@ def train(
     settings = settings or TrainingSettings()
     if not isinstance(images, ImageSet):
         images = load_images(images, photograph_size=photograph_size(settings.network, weights))
-    images = split_images(images, settings.validation, settings.test, settings.seed, settings.group)
+    test = settings.test if hold_out_test else 0
+    images = split_images(images, settings.validation, test, settings.seed, settings.group)
     network = choose_network(settings, images.framing, weights).name
     resolved = replace(settings, network=network).resolved(len(images.indices("train")), images.framing.method)
     # Network
