@@ -38,8 +38,6 @@ from .options import (
 )
 from .stopping import StopRequest, stop_requests
 
-SUMMARIZED = ("dense", "convolutional")  # networks that `summary` shows
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray

@@ -136,7 +136,7 @@ def _split_with_pairs(
     images: ImageSet, together: NDArray[np.uint64], validation: float, test: float, seed: int
 ) -> ImageSet | None:
     """Split a set in which some classes have two sets of images only; None where that is not why it cannot be split."""
-    if len(missing_splits(images, test)) < len(("test", "validation")):
+    if missing_splits(images, test) != ["test", "validation"]:
         return None
     split = np.where(images.split == ALL, TRAIN, images.split).astype(np.uint8)
     used = np.flatnonzero(split == TRAIN)
