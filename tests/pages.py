@@ -100,7 +100,7 @@ def draw(page, strokes):
 
 def wait_for_answer(page):
     page.wait_for_function(
-        "() => { const d = document.getElementById('page').dataset; return d.answered === d.version }"
+        "() => { const d = document.getElementById('page').dataset; return d.version && d.answered === d.version }"
     )
 
 

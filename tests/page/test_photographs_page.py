@@ -67,9 +67,8 @@ def test_it_asks_for_a_picture_and_offers_no_pen(page, server):
     assert page.locator("#confidence").inner_text() == "No picture yet"
     assert "pen" not in page.locator("#keys").inner_text()
     assert not page.locator("#why").is_visible()
-    box = page.locator("#canvas").bounding_box()
     with page.expect_file_chooser():
-        page.mouse.click(box["x"] + 50, box["y"] + 50)
+        page.locator("#canvas").click(position={"x": 50, "y": 50})
     assert answered(page)["state"] == "empty"
     assert server.bodies == []
     reached = []
