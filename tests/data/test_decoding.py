@@ -85,12 +85,26 @@ def test_colour_that_comes_late_is_found(many_pictures, in_processes):
     np.testing.assert_array_equal(grey.images[:120], images.images[:120, ..., 0])
 
 
+def test_framed_pictures_are_kept_whole_too(many_pictures, in_processes):
+    Image.new("RGB", (300, 200), (200, 10, 10)).save(many_pictures / "a" / "large.png")
+    (many_pictures / "a" / "0.png").write_bytes(b"damaged")
+    framed = load_images(many_pictures, framing="ink", image_size=(12, 20))
+    whole = load_images(many_pictures, framing="whole", image_size=(12, 20), channels=1)
+    assert len(framed) == len(whole) == 120
+    assert not np.array_equal(framed.images, whole.images)
+    np.testing.assert_array_equal(framed.whole.images, whole.images)
+    np.testing.assert_array_equal(framed.whole.hashes, whole.hashes)
+    assert load_images(many_pictures, like=framed.framing).whole is None
+    assert whole.whole is None
+
+
 def test_colour_may_be_asked_for(many_pictures):
     images = load_images(many_pictures, framing="whole", channels=3, image_size=(5, 6))
     assert images.images.shape == (120, 5, 6, 3)
 
 
-def test_an_interrupted_run_is_taken_up(many_pictures, tmp_path, monkeypatch, in_processes):
+@pytest.mark.parametrize("framing", ["whole", "ink"])
+def test_an_interrupted_run_is_taken_up(many_pictures, framing, tmp_path, monkeypatch, in_processes):
     monkeypatch.setattr(decoding, "SECONDS_BETWEEN_ENTRIES", 0)
     first = many_pictures / "a" / "0.png"
     first.write_bytes(b"damaged")
@@ -100,18 +114,21 @@ def test_an_interrupted_run_is_taken_up(many_pictures, tmp_path, monkeypatch, in
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        load_images(many_pictures, framing="whole", progress=interrupt)
+        load_images(many_pictures, framing=framing, progress=interrupt)
     (part,) = (tmp_path / "cache" / "images").iterdir()
     assert part.name.endswith("-part")
     read = []
     monkeypatch.setattr(decoding, "_num_processes", lambda _: 0)
     monkeypatch.setattr(decoding, "read_picture", lambda content, name: read.append(name) or read_picture(content))
-    images = load_images(many_pictures, framing="whole")
+    images = load_images(many_pictures, framing=framing)
     assert 0 < len(read) <= 120 - 76
     assert len(images.unreadable) == 1
     assert not part.exists()
     monkeypatch.setenv("TINYSIGHT_CACHE", str(tmp_path / "other"))
-    np.testing.assert_array_equal(images.images, load_images(many_pictures, framing="whole").images)
+    undisturbed = load_images(many_pictures, framing=framing)
+    np.testing.assert_array_equal(images.images, undisturbed.images)
+    if framing == "ink":
+        np.testing.assert_array_equal(images.whole.images, undisturbed.whole.images)
 
 
 def test_a_journal_that_was_cut_off_is_read_up_to_there(tmp_path):

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,9 +39,10 @@ from .cached_folders import (
     remove_left_overs,
 )
 
-LAYOUT = 6  # counted up when the stored files change, so that no old folder is misread
+LAYOUT = 7  # counted up when the stored files change, so that no old folder is misread
 IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
-BYTES_PER_ROW_BESIDE = 128  # what the other files hold of an image: label 8, split 1, hash 32, the rest for its name
+WHOLE_FILE = "whole.u8"  # the same for the pictures whole, of a set that has them framed otherwise
+BYTES_PER_ROW_BESIDE = 192  # what the other files hold of an image: label 8, split 1, hashes 64, the rest for its name
 SECONDS_TO_WAIT = 1.0  # for a killed run's processes to end
 MAX_BYTES_IN_MEMORY = 2**26  # 64 MiB, all of MNIST: larger arrays are handled in chunks, through files
 
@@ -101,7 +102,7 @@ def checked_folder(key: str) -> Path | None:
 
 
 @contextmanager
-def building(key: str, shape: tuple[int, ...], source: str = "") -> Iterator[Entry]:
+def building(key: str, shape: tuple[int, ...], source: str = "", *, has_whole: bool = False) -> Iterator[Entry]:
     """Give a new folder for a set's files; when the block ends without an error, it becomes the set's folder.
 
     Where the cache cannot be written, or its disk is full, the folder is a temporary one, removed when the process
@@ -111,6 +112,7 @@ def building(key: str, shape: tuple[int, ...], source: str = "") -> Iterator[Ent
         key: The set's `fingerprint`; a folder that the cache has for it is replaced.
         shape: ``(num_images, height, width)`` or ``(num_images, height, width, 3)``, the largest that may be needed.
         source: The name or path that the set is loaded from, for `tinysight cache list`.
+        has_whole: Whether the pictures are stored whole too, in grey.
 
     Raises:
         DataError: The disk for temporary folders is full too.
@@ -118,7 +120,9 @@ def building(key: str, shape: tuple[int, ...], source: str = "") -> Iterator[Ent
     """
     limit, final = max_bytes(), entry_folder(key)
     remove_left_overs(final.parent, except_for=_part_folder(final))
-    with _new_folder(final, prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE) as folder:
+    sizes = {IMAGES_FILE: prod(shape) + shape[0] * BYTES_PER_ROW_BESIDE}
+    sizes |= {WHOLE_FILE: prod(shape[:3])} if has_whole else {}
+    with _new_folder(final, sizes) as folder:
         entry = Entry(folder)
         try:
             yield entry
@@ -140,8 +144,8 @@ def _part_folder(final: Path) -> Path:
 
 
 @contextmanager
-def _new_folder(final: Path, num_bytes: int) -> Iterator[Path]:
-    """Yield a locked folder beside `final`, or else a temporary one, in which the images' file has `num_bytes`.
+def _new_folder(final: Path, sizes: Mapping[str, int]) -> Iterator[Path]:
+    """Yield a locked folder beside `final`, or else a temporary one, in which files have their sizes in bytes.
 
     It is the one that a killed run has left, if there is one and no other process has taken it over.
     """
@@ -152,9 +156,9 @@ def _new_folder(final: Path, num_bytes: int) -> Iterator[Path]:
             if not _take_over(part, locks):
                 part = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
                 locks.enter_context(locked(part))
-            folder = _with_full_size(part, num_bytes)
+            folder = _with_full_size(part, sizes)
         except OSError:
-            folder = _temporary_folder(final, num_bytes)
+            folder = _temporary_folder(final, sizes)
         yield folder
 
 
@@ -172,10 +176,11 @@ def _take_over(part: Path, locks: ExitStack) -> bool:
         time.sleep(0.02)
 
 
-def _temporary_folder(final: Path, num_bytes: int) -> Path:
+def _temporary_folder(final: Path, sizes: Mapping[str, int]) -> Path:
     try:
-        return _with_full_size(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), num_bytes)
+        return _with_full_size(_removed_at_exit(Path(tempfile.mkdtemp(prefix="tinysight-"))), sizes)
     except OSError as error:
+        num_bytes = sum(sizes.values())
         size = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
         raise _no_room(f"{final.parent} and {tempfile.gettempdir()}", f"{size} of decoded images", error) from None
 
@@ -185,12 +190,13 @@ def _no_room(places: str, content: str, error: OSError) -> DataError:
     return DataError(f"{places}: no room for {content} ({error.strerror}); {advice}")
 
 
-def _with_full_size(folder: Path, num_bytes: int) -> Path:
-    """Allocate the images' file in a folder, with what is in it; if that fails, remove the folder."""
+def _with_full_size(folder: Path, sizes: Mapping[str, int]) -> Path:
+    """Allocate the images' files in a folder, with what is in them; if that fails, remove the folder."""
     try:
-        (folder / IMAGES_FILE).touch()
-        with (folder / IMAGES_FILE).open("r+b") as file:
-            _allocate(file, num_bytes)
+        for name, num_bytes in sizes.items():
+            (folder / name).touch()
+            with (folder / name).open("r+b") as file:
+                _allocate(file, num_bytes)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -210,20 +216,20 @@ def _removed_at_exit(folder: Path) -> Path:
     return folder
 
 
-def writable_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def writable_images(folder: Path, shape: tuple[int, ...], name: str = IMAGES_FILE) -> NDArray[np.uint8]:
     """Map the images' file of a folder from `building`, to be filled row by row."""
-    return np.memmap(folder / IMAGES_FILE, np.uint8, "r+", 0, shape)
+    return np.memmap(folder / name, np.uint8, "r+", 0, shape)
 
 
-def finish_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def finish_images(folder: Path, shape: tuple[int, ...], name: str = IMAGES_FILE) -> NDArray[np.uint8]:
     """Truncate the images' file to the size that it needs, and open it read-only."""
-    os.truncate(folder / IMAGES_FILE, prod(shape))
-    return open_images(folder, shape)
+    os.truncate(folder / name, prod(shape))
+    return open_images(folder, shape, name)
 
 
-def open_images(folder: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def open_images(folder: Path, shape: tuple[int, ...], name: str = IMAGES_FILE) -> NDArray[np.uint8]:
     """Map a cached set's images, read-only."""
-    return open_array(folder / IMAGES_FILE, shape)
+    return open_array(folder / name, shape)
 
 
 def create_array(file: BinaryIO, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,18 @@ class SelectedSources(Sequence[str]):
         return self._sources[int(self._chosen[index])]
 
 
+class WholeImages(NamedTuple):
+    """The pictures of a set in grey, whole, while the set has them framed otherwise.
+
+    Attributes:
+        images: uint8 ``(num_images, height, width)``; may be memory-mapped.
+        hashes: uint8 ``(num_images, 32)``, SHA-256 of each image's pixels.
+    """
+
+    images: NDArray[np.uint8]
+    hashes: NDArray[np.uint8]
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Labelled images, all of one size.
@@ -78,8 +90,8 @@ class ImageSet:
         unreadable: A line for each picture that could not be read.
         groups: int64 ``(num_images,)``, the number of each image's group, by `groups.group_numbers`; −1 for an image
             in no group. Images of one group, such as one person's, stay in one split. None: there are no groups.
-        load_whole: Loads the same pictures framed as ``whole``, where they are framed otherwise: there copies are found
-            better, since framing changes a resized character more than resizing does. None: there are none.
+        whole: The same pictures framed as ``whole``, where they are framed otherwise: there copies are found better,
+            since framing changes a resized character more than resizing does. None: there are none.
     """
 
     name: str
@@ -93,7 +105,7 @@ class ImageSet:
     skipped: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
-    load_whole: "Callable[[], ImageSet] | None" = field(default=None, repr=False, compare=False)
+    whole: WholeImages | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -141,9 +153,8 @@ class ImageSet:
     @cached_property
     def near_duplicates(self) -> NDArray[np.int64]:
         """Pairs of positions of images that are near-duplicates, int64 ``(num_pairs, 2)``."""
-        whole = self.load_whole() if self.load_whole else self
-        images = whole if len(whole) == len(self) else self  # files may have changed meanwhile
-        return find_near_duplicates(images.images, images.hashes)
+        compared = self.whole or self
+        return find_near_duplicates(compared.images, compared.hashes)
 
     @cached_property
     def split_hash(self) -> str:

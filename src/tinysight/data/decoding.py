@@ -77,12 +77,15 @@ class Decoder:
         framing: How each picture is framed.
         stops_at_colour: Whether pictures with colour are reported instead of made grey.
         name_of: Returns what messages call the picture of a row.
+        whole: uint8 ``(num_pictures, height, width)``, filled with the pictures whole and in grey; None: they are not
+            wanted.
     """
 
     images: NDArray[np.uint8]
     framing: Framing
     stops_at_colour: bool
     name_of: Callable[[int], str]
+    whole: NDArray[np.uint8] | None = None
 
     @one_blas_thread()
     def run(self, task: Task) -> Decoded:
@@ -91,12 +94,19 @@ class Decoder:
             decoded = self._together(task)
         except Exception:  # a fault of ours, or no memory: that of one picture shall not be that of the others
             decoded = self._each(task)
-        release_pages(self.images)
+        for images in self.arrays:
+            release_pages(images)
         return decoded
+
+    @property
+    def arrays(self) -> list[NDArray[np.uint8]]:
+        """The arrays that are filled."""
+        return [self.images] if self.whole is None else [self.images, self.whole]
 
     def _together(self, task: Task) -> Decoded:
         decoded, rows = Decoded(), []
         coloured: dict[int, Framed] = {}
+        whole = Framing("whole", self.framing.height, self.framing.width)
 
         def pictures() -> Iterator[Image.Image]:
             for row, content in read_ahead(enumerate(map(_content, task.contents), task.first_row)):
@@ -105,6 +115,8 @@ class Decoder:
                 except PictureError as error:
                     decoded.problems[row] = str(error)
                     continue
+                if self.whole is not None:
+                    self.whole[row] = frame_picture(picture, whole).pixels
                 if picture.mode == "RGB" and self.stops_at_colour:
                     coloured[row] = frame_picture(picture, replace(self.framing, channels=3))
                 else:
@@ -155,7 +167,8 @@ def decode_pictures(
             done = task_end
             progress(done)
             if time.monotonic() > last_entry + SECONDS_BETWEEN_ENTRIES:
-                decoder.images.flush()  # type: ignore[attr-defined]
+                for images in decoder.arrays:
+                    images.flush()  # type: ignore[attr-defined]
                 journal.add(done, decoded.problems, decoded.faults)
                 last_entry = time.monotonic()
     return decoded

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,11 +46,7 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
     if (cached := open_cached(key, name)) is None:
         cached = _decode(listing, key, name, wanted, listed_name, progress)
     skipped, unreadable = (*listing.notes, *cached.skipped), (*listing.problems, *cached.unreadable)
-    images = replace(cached, skipped=skipped, unreadable=unreadable)
-    if images.framing.method == "whole":
-        return images
-    whole = Wanted("whole", (images.framing.height, images.framing.width), 1)
-    return replace(images, load_whole=lambda: load_pictures(listing, name, whole, listed_name, progress))
+    return replace(cached, skipped=skipped, unreadable=unreadable)
 
 
 def _key(listing: Listing, wanted: Wanted) -> str:
@@ -72,7 +69,9 @@ def _decode(
 ) -> ImageSet:
     framing, channels = _framing(listing, wanted)
     num_pictures = len(listing.pictures)
-    with cache.building(key, (num_pictures, *replace(framing, channels=channels).image_shape), listed_name) as entry:
+    shape = (num_pictures, *replace(framing, channels=channels).image_shape)
+    has_whole = framing.method != "whole" and not wanted.like  # with a classifier's framing nothing is split
+    with cache.building(key, shape, listed_name, has_whole=has_whole) as entry:
         # Decode each picture into its row; begin again if one has colour and that was not expected
         journal = Journal(entry.folder / JOURNAL_FILE)
         report = progress or (lambda *_: None)
@@ -97,9 +96,9 @@ def _decode(
         problems = [decoded.problems[row] for row in sorted(decoded.problems)]
         if not len(good):
             raise DataError(f"{name}: none of its {num_pictures} pictures can be read; the first: {problems[0]}")
-        images = cache.writable_images(entry.folder, (num_pictures, *framing.image_shape))
-        _move_to_front(images, good)
-        del images
+        for images in _writable(entry.folder, (num_pictures, *framing.image_shape)):
+            if images is not None:
+                _move_to_front(images, good)
         store(entry.folder, _about(listing, good, framing, decoded, problems, bool(wanted.like)))
     return open_stored(entry.folder, name)
 
@@ -119,11 +118,22 @@ def _decode_rows(
     progress: Callable[[int], None],
 ) -> Decoded:  # fmt: skip
     pictures = listing.pictures
-    images = cache.writable_images(entry.folder, (len(pictures), *framing.image_shape))
+    images, whole = _writable(entry.folder, (len(pictures), *framing.image_shape))
     journal.begin(framing.channels)
     entry.is_resumable = True
-    decoder = Decoder(images, framing, stops_at_colour, lambda row: os.path.join(listing.root, pictures[row].name))  # noqa: PTH118
+
+    def name_of(row: int) -> str:
+        return os.path.join(listing.root, pictures[row].name)  # noqa: PTH118
+
+    decoder = Decoder(images, framing, stops_at_colour, name_of, whole)
     return decode_pictures(listing.contents, len(pictures), decoder, journal, progress)
+
+
+def _writable(folder: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Map the images, and those of the pictures whole if there are any, to be filled."""
+    has_whole = (folder / cache.WHOLE_FILE).exists()
+    whole = cache.writable_images(folder, shape[:3], cache.WHOLE_FILE) if has_whole else None
+    return cache.writable_images(folder, shape), whole
 
 
 def _move_to_front(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ..preprocessing.framing import Framing
 from . import cache
 from .cache import release_pages, row_slices
-from .dataset import ImageSet, RowSources
+from .dataset import ImageSet, RowSources, WholeImages
 
 GROUPS_FILE = "groups.npy"  # only of a set that has groups
+WHOLE_HASHES_FILE = "whole-hashes.npy"  # only of a set that has the pictures whole too
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,27 @@ class Stored:
 
 def store(folder: Path, stored: Stored) -> None:
     """Write what belongs to the images in `folder`."""
-    images = cache.finish_images(folder, (len(stored.labels), *stored.framing.image_shape))
-    hashes = np.empty((len(images), 32), np.uint8)
-    for chunk in row_slices(images):
-        digests = b"".join(sha256(image).digest() for image in images[chunk])
-        hashes[chunk] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
-        release_pages(images)
+    shape = (len(stored.labels), *stored.framing.image_shape)
     np.save(folder / "labels.npy", stored.labels)
     np.save(folder / "split.npy", stored.split)
-    np.save(folder / "hashes.npy", hashes)
+    np.save(folder / "hashes.npy", _hashes(cache.finish_images(folder, shape)))
+    if (folder / cache.WHOLE_FILE).exists():
+        np.save(folder / WHOLE_HASHES_FILE, _hashes(cache.finish_images(folder, shape[:3], cache.WHOLE_FILE)))
     if stored.groups is not None:
         np.save(folder / GROUPS_FILE, stored.groups)
     about = {"class_names": stored.class_names, "framing": asdict(stored.framing), "sources": stored.sources}
     about |= {"unreadable": stored.unreadable, "notes": stored.notes}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _hashes(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the SHA-256 of each image's pixels, uint8 ``(num_images, 32)``."""
+    hashes = np.empty((len(images), 32), np.uint8)
+    for chunk in row_slices(images):
+        digests = b"".join(sha256(image).digest() for image in images[chunk])
+        hashes[chunk] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
+        release_pages(images)
+    return hashes
 
 
 def open_stored(folder: Path, name: str) -> ImageSet:
@@ -71,7 +79,13 @@ def open_stored(folder: Path, name: str) -> ImageSet:
     split, hashes = np.load(folder / "split.npy"), np.load(folder / "hashes.npy")
     groups = np.load(folder / GROUPS_FILE) if (folder / GROUPS_FILE).exists() else None
     class_names, notes, unreadable = (tuple(about[entry]) for entry in ("class_names", "notes", "unreadable"))
-    return ImageSet(name, images, labels, class_names, sources, split, hashes, framing, notes, unreadable, groups)
+    whole = None
+    if (folder / cache.WHOLE_FILE).exists():
+        whole_images = cache.open_images(folder, images.shape[:3], cache.WHOLE_FILE)
+        whole = WholeImages(whole_images, np.load(folder / WHOLE_HASHES_FILE))
+    return ImageSet(
+        name, images, labels, class_names, sources, split, hashes, framing, notes, unreadable, groups, whole
+    )  # fmt: skip
 
 
 def open_cached(key: str, name: str) -> ImageSet | None:
