@@ -114,12 +114,12 @@ def _pooled(images: NDArray[np.uint8], rows: NDArray[np.int64], bank: _Filters) 
     down, across = (length - bank.side + 1 for length in values.shape[1:3])
     windows = np.lib.stride_tricks.sliding_window_view(values, (down, across), axis=(1, 2))  # type: ignore[call-overload]
     windows = np.ascontiguousarray(np.moveaxis(windows, 3, 1)).reshape(len(rows), -1, down * across)
-    responses = bank.weights @ windows + bank.bias[:, None]
+    responses = (bank.weights @ windows + bank.bias[:, None]).reshape(-1, down * across)
     # The negative responses' sums are those of the positive ones less those of all
     regions = np.kron(_regions(down), _regions(across)).T
     of_all = responses @ regions
     positive = np.maximum(responses, 0, out=responses) @ regions
-    sums = np.concatenate([positive, positive - of_all], axis=1)
+    sums = np.stack([positive, positive - of_all]).reshape(2, len(rows), -1).swapaxes(0, 1)
     return np.asarray(np.sqrt(np.maximum(sums, 0)).reshape(len(rows), -1))
 
 

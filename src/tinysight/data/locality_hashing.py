@@ -64,11 +64,13 @@ def similar_codes(queries: Codes, stored: Codes) -> Iterator[NDArray[np.int64]]:
         # Both in the order of the table's keys, so that memory is read nearly in order
         keys, wanted = _keys(stored, table), _keys(queries, table)
         order, turn = np.argsort(keys, kind="stable"), np.argsort(wanted, kind="stable")
-        keys, codes = keys[order], stored[order]
+        keys, codes = keys[order], np.asfortranarray(stored[order])
         for start in range(0, len(turn), CODES_AT_A_TIME):
             some = turn[start : start + CODES_AT_A_TIME]
             numbers, places = _near_keys(wanted[some], keys, other_bits)
-            different = np.bitwise_count(queries[some][numbers] ^ codes[places]).sum(axis=1, dtype=np.uint8)
+            different = np.zeros(len(numbers), np.uint8)
+            for query_word, word in zip(queries[some].T, codes.T, strict=True):
+                different += np.bitwise_count(query_word[numbers] ^ word[places])
             alike = different <= MAX_DIFFERENT_BITS
             yield np.stack([some[numbers[alike]], order[places[alike]]])
 
