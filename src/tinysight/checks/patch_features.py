@@ -17,7 +17,7 @@ NUM_ROUNDS = 10  # of clustering, to choose the filters
 PATCH_SIDE = 5  # pixels; images of less than twice as many have smaller patches
 GRID = 4  # regions in each direction, over which responses are summed
 NUM_COMPONENTS = 96  # principal components that are kept
-NUM_SAMPLED, NUM_PATCHES = 10_000, 20_000  # images and patches that filters and components are made from
+NUM_SAMPLED, NUM_PATCHES = 4_000, 20_000  # images and patches that filters and components are made from
 MIN_DEVIATION = 0.05  # of a patch, of the range of grey levels; others are of an even colour
 WHITENING = 0.05  # added to the variances, as a share of their mean
 IMAGES_AT_A_TIME = 64  # of each thread
@@ -72,7 +72,7 @@ class _Filters(NamedTuple):
 def _make_filters(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> _Filters:
     """Return filters that respond to what is most frequent among the whitened patches of some images."""
     side = min(PATCH_SIDE, max(1, min(images.shape[1:3]) // 2))
-    some = images[_sample(rows, NUM_SAMPLED // 5)]
+    some = images[_sample(rows, NUM_SAMPLED // 2)]
     rng = np.random.default_rng(0)
     image, top, left = (
         rng.integers(0, count, NUM_PATCHES)[:, None, None]

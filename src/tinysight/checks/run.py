@@ -9,7 +9,9 @@ from ..data.dataset import SPLITS, ImageSet, Progress
 from ..data.file_facts import hidden_in, listing_of, read_facts
 from ..data.listing import Listing
 from ..data.loading import load_images
+from ..data.picture_loading import load_pictures
 from ..data.splits import split_images
+from ..data.wanted import Wanted
 from ..errors import DataError
 from .file_findings import file_findings, hidden_finding, unused_findings
 from .findings import Finding, plural
@@ -101,8 +103,12 @@ def check_images(
     if isinstance(source, ImageSet):
         images, listing = source, None
     else:
-        images = load_images(source, framing, image_size, None, progress, channels, root)
         listing = listing_of(source, root)
+        if listing:  # it is used twice; for a million pictures it takes seconds to make
+            wanted = Wanted(framing, image_size, channels)
+            images = load_pictures(listing, str(source), wanted, str(Path(source).absolute()), progress)
+        else:
+            images = load_images(source, framing, image_size, None, progress, channels, root)
     findings = list(unused_findings(images.unreadable, images.skipped))
     notes = [line for line in images.skipped if not any(line in one.items for one in findings)]
     if listing:

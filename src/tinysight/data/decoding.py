@@ -106,7 +106,7 @@ class Decoder:
     def _together(self, task: Task) -> Decoded:
         decoded, rows = Decoded(), []
         coloured: dict[int, Framed] = {}
-        whole = Framing("whole", self.framing.height, self.framing.width)
+        whole, fitting = Framing("whole", self.framing.height, self.framing.width), {}
 
         def pictures() -> Iterator[Image.Image]:
             for row, content in read_ahead(enumerate(map(_content, task.contents), task.first_row)):
@@ -115,7 +115,9 @@ class Decoder:
                 except PictureError as error:
                     decoded.problems[row] = str(error)
                     continue
-                if self.whole is not None:
+                if self.whole is not None and picture.size == (whole.width, whole.height):
+                    fitting[row] = picture
+                elif self.whole is not None:
                     self.whole[row] = frame_picture(picture, whole).pixels
                 if picture.mode == "RGB" and self.stops_at_colour:
                     coloured[row] = frame_picture(picture, replace(self.framing, channels=3))
@@ -126,10 +128,12 @@ class Decoder:
 
         with without_warnings():
             framed = frame_pictures(pictures(), self.framing)
-        for row, one in zip(rows, framed, strict=True):
-            self.images[row] = one.pixels
-            if one.fault:
-                decoded.faults[row] = one.fault
+            framed_whole = frame_pictures(fitting.values(), whole)
+        if rows:
+            self.images[rows] = [one.pixels for one in framed]
+        if self.whole is not None and fitting:
+            self.whole[list(fitting)] = [one.pixels for one in framed_whole]
+        decoded.faults |= {row: one.fault for row, one in zip(rows, framed, strict=True) if one.fault}
         for row, one in coloured.items():
             self.images[row] = one.pixels[..., 0]
             decoded.has_colour |= bool((one.pixels[..., :1] != one.pixels[..., 1:]).any())

@@ -14,6 +14,7 @@ from .archives import is_archive
 from .dataset import Progress
 from .image_folder import HIDDEN
 from .listing import Content, Listing
+from .manifest import NoPictureError
 from .named_sets import NAMES
 from .python_arrays import is_arrays
 from .sources import find_source, list_manifest
@@ -37,21 +38,25 @@ class FileFacts(NamedTuple):
 
 
 def listing_of(source: object, root: str | Path | None = None) -> Listing | None:
-    """Return the picture files of a source that `loading.load_images` takes; None where it holds arrays.
+    """Return the picture files of a source that `loading.load_images` takes; None where it holds arrays, or nothing.
 
     Raises:
-        DataError: There is no such source, or it cannot be read.
+        DataError: It cannot be read.
     """
-    if is_arrays(source) or str(source) in NAMES:
-        return None
     path = Path(str(source))
+    if is_arrays(source) or str(source) in NAMES or not path.exists():
+        return None
     if root is None:
         found = find_source(path)
         return found if isinstance(found, Listing) else None
     folder = Path(root)
-    if str(root) in NAMES or not (folder.is_dir() or (folder.is_file() and is_archive(folder))):
+    is_in_folder = folder.is_dir() or (folder.is_file() and is_archive(folder))
+    if not path.is_file() or str(root) in NAMES or not is_in_folder:
         return None
-    return list_manifest(path, folder)
+    try:
+        return list_manifest(path, folder)
+    except NoPictureError:  # it names rows in files of arrays
+        return None
 
 
 def read_facts(listing: Listing, *, with_sharpness: bool, progress: Progress | None = None) -> FileFacts:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, MissingExtraError, check_choice
+from ..errors import DataError, MissingExtraError
 from ..preprocessing.framing import Framing
 from ..preprocessing.ink import frame_bitmap
 from . import cache
@@ -64,8 +64,6 @@ def load_images(
         DataError: There is no such set, or it cannot be read.
         SettingsError: Framing, size or channels are out of range.
     """
-    if channels is not None:
-        check_choice("channels", str(channels), ("1", "3"))
     large = None if image_size or framing == "ink" or channels == 1 else photograph_size
     wanted = Wanted(like=like) if like else Wanted(framing, image_size, channels, photograph_size=large)
     if is_arrays(source):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..errors import check_choice
 from ..preprocessing.framing import Framing
 
 
@@ -22,3 +23,7 @@ class Wanted:
     channels: int | None = None
     like: Framing | None = None
     photograph_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels is not None:
+            check_choice("channels", str(self.channels), ("1", "3"))
