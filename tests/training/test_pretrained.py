@@ -93,6 +93,13 @@ def test_a_training_gives_one_network_from_pixels_to_probabilities(tmp_path):
     assert train(pictures(), settings).classifier.file_bytes == training.classifier.file_bytes
 
 
+def test_dropout_is_on_the_features_where_there_is_no_hidden_layer():
+    settings = TrainingSettings(network="pretrained", dropout=0.3)
+    for hidden, kinds in (((), ["Dropout", "Dense"]), ((16, 8), ["Dense", "Dropout", "Dense", "Dropout", "Dense"])):
+        head = build_head(2, replace(settings, hidden=hidden).resolved(100))
+        assert [type(layer).__name__ for layer in head.layers] == kinds
+
+
 @needs_weights
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(), (7, 5)])

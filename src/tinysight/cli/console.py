@@ -13,8 +13,11 @@ from rich.text import Text
 from ..escapes import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..data.dataset import ImageSet, Progress as ReportProgress
     from ..evaluation import Evaluation
+    from ..training.settings import TrainingSettings
 
 NUM_CLASSES_NAMED = 10
 FRAMING_LINES = {
@@ -127,6 +130,21 @@ def show_images(images: "ImageSet") -> None:
     count = f"{len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes"
     print_line(f"{images.name}: {count}: {_listed(images.class_names)}")
     print_line(FRAMING_LINES[images.framing.method])
+
+
+def show_network(settings: "TrainingSettings", images: "ImageSet", weights: "Path | None" = None) -> None:
+    """Print which network is taken and why, where there is a choice: auto takes the dense one for grey images.
+
+    Raises:
+        SettingsError: The network is the pretrained one, and a setting is for training on pixels.
+    """
+    from ..training.network_choice import choose_network
+
+    network, reason = choose_network(settings, images.framing, weights)
+    if network == "pretrained":
+        settings.for_features()
+    if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
+        print_line(f"network {network}: {reason}")
 
 
 def _listed(names: Sequence[str]) -> str:

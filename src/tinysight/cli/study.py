@@ -27,7 +27,7 @@ from .options import (
 from .study_output import StudyProgress, show_study
 
 
-@with_settings(without=("dropout", "dropout_position", "api", "augment", "patience", "network"))
+@with_settings(without=("dropout", "dropout_position", "api", "augment", "patience"))
 def study(
     data: DataArgument,
     dropout: Annotated[
@@ -121,16 +121,20 @@ def study(
     size = parse_image_size(image_size)
     from ..data.loading import load_images
     from ..study.run import check_study_folder, run_study
+    from ..training.network_choice import check_weights, photograph_size
 
     folder = out or Path("runs") / f"study-{run_name(data)}"
     check_study_folder(folder)
+    check_weights(chosen.training)
     with console.progress_bar() as progress:
-        images = load_images(data, framing, size, None, progress, channels, root)
+        large = photograph_size(chosen.training.network)
+        images = load_images(data, framing, size, None, progress, channels, root, large)
     console.show_images(images)
+    console.show_network(chosen.training, images)
     console.print_line(f"finished trainings are kept in {folder / 'trainings'}")
     try:
         with StudyProgress() as on_training:
-            result = run_study(images, chosen, folder, overwrite, jobs, on_training)
+            result = run_study(images, chosen, folder, overwrite, jobs, on_training, on_training.on_features)
     except KeyboardInterrupt:
         if (folder / "trainings").is_dir():
             console.print_note("the same command goes on from the finished trainings")

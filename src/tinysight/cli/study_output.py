@@ -1,5 +1,6 @@
 """Output of `tinysight study` on the terminal: progress, tables, verdicts."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +19,29 @@ ACCURACIES = ("train_accuracy", "validation_accuracy")
 
 
 class StudyProgress:
-    """Shows on standard error how many trainings are done: a bar with the time left, or lines off a terminal."""
+    """Shows on standard error how many trainings are done: a bar with the time left, or lines off a terminal.
+
+    Attributes:
+        on_features: Shows how many images' features are computed before; None off a terminal.
+    """
 
     def __init__(self) -> None:
         self._num_done, self._work_done = 0, 0
         self._bar: Any = None
+        self._bar_before = ExitStack()
+        self.on_features = self._bar_before.enter_context(console.progress_bar())
 
     def __enter__(self) -> "StudyProgress":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._bar_before.close()
         if self._bar:
             self._bar.stop()
 
     def __call__(self, task: "Task", scores: "Scores", cells: "tuple[Cell, ...]", num_seeds: int) -> None:
         """Show that a training is done."""
+        self._bar_before.close()  # there can be one bar at a time
         self._num_done += 1
         self._work_done += task.cell.work
         count = f"{self._num_done} of {len(cells) * num_seeds} trainings"

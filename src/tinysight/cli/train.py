@@ -153,7 +153,7 @@ def _train_and_save(
     folder, overwrite, has_report = output
     # Choose the network, and split
     console.show_images(images)
-    _show_network(settings, images, weights)
+    console.show_network(settings, images, weights)
     loaded, test = images, 0 if folds else settings.test  # after a cross-validation all images train
     with console.waiting("looking for near-duplicates"):
         images = split_images(images, settings.validation, test, settings.seed, settings.group)
@@ -197,17 +197,6 @@ def _train_and_save(
         console.print_warning(f"nobody read the output to its end; the results are in {folder}/")
     is_partial = images.unreadable or training.has_diverged or console.out.is_closed
     return should_stop.status or (DONE_IN_PART if is_partial else DONE)
-
-
-def _show_network(settings: TrainingSettings, images: "ImageSet", weights: Path | None) -> None:
-    """Print which network is taken and why, where there is a choice: auto takes the dense one for grey images."""
-    from ..training.network_choice import choose_network
-
-    network, reason = choose_network(settings, images.framing, weights)
-    if network == "pretrained":
-        settings.for_features()  # raises if a setting is for training on pixels
-    if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
-        console.print_line(f"network {network}: {reason}")
 
 
 def _train_once(

@@ -2,13 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ..data.dataset import ImageSet
+import numpy as np
+
+from ..data.dataset import ImageSet, Progress
 from ..errors import OutputError
 from ..files import write_whole
 from ..process_pool import num_cores
+from ..training.network_choice import choose_network
 from .report import render_study
 from .results import StudyResult, summarize
 from .settings import Cell, StudySettings
@@ -39,6 +44,7 @@ def run_study(
     overwrite: bool = False,
     num_processes: int | None = None,
     on_training: OnTraining | None = None,
+    progress: Progress | None = None,
 ) -> StudyResult:
     """Train each cell with each seed, and write ``study.json`` and ``study.html``.
 
@@ -55,15 +61,19 @@ def run_study(
         overwrite: Whether trainings in it are thrown away; otherwise they are used again.
         num_processes: The most processes that train at a time; by default one for each core.
         on_training: Called with each result, with all cells and the number of seeds.
+        progress: Called while features are computed, where the network is pretrained.
 
     Raises:
         DataError: There are too few images of a class.
+        MissingExtraError: The network ``pretrained`` is asked for, and its weights are not installed.
         SettingsError: The settings contradict each other, or ask for more images than there are.
         OutputError: The folder holds something else, or cannot be written.
         TinysightError: A loss is NaN or infinite.
     """
     settings, folder = settings or StudySettings(), Path(folder)
     check_study_folder(folder)
+    network = choose_network(settings.training, images.framing).name
+    settings = replace(settings, training=replace(settings.training, network=network))
     # What to train
     of_seeds = split_for_seeds(images, settings)
     num_train = min(len(one.indices("train")) for one in of_seeds.values())
@@ -88,10 +98,23 @@ def run_study(
         if on_training:
             on_training(task, scores, cells, settings.num_seeds)
 
-    scores = run_trainings(of_seeds, cells, folder / TRAININGS, num_processes or num_cores(), report)
+    trained_on = _with_features(images, of_seeds, progress) if network == "pretrained" else of_seeds
+    scores = run_trainings(trained_on, cells, folder / TRAININGS, num_processes or num_cores(), report)
     result = summarize(of_seeds, settings, cells, scores)
     page = render_study(result)
     text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(folder / "study.json", text.encode())
     write_whole(folder / "study.html", page.encode(errors="backslashreplace"))
     return result
+
+
+def _with_features(
+    images: ImageSet, of_seeds: Mapping[int, ImageSet], progress: Progress | None
+) -> dict[int, ImageSet]:
+    """Put the features of a pretrained network, computed once, in the place of each seed's images."""
+    from ..training.pretrained import PretrainedNetwork  # which loads TensorFlow
+
+    network = PretrainedNetwork(images.framing.image_shape)
+    features = network.features(images, np.arange(len(images)), progress)
+    prepared: Any = features  # of floats where an `ImageSet` has pixels; scaled before each training
+    return {seed: replace(one, images=prepared) for seed, one in of_seeds.items()}

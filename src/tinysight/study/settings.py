@@ -38,10 +38,10 @@ class StudySettings:
             20,000 a 16th, a quarter and all.
         num_seeds: Number of trainings of each cell, 2 to 100.
         training: All other settings. Where it names no recipe: a constant rate of 0.001, no augmentation, no batch
-            normalization, and enough epochs to overfit.
+            normalization, and enough epochs to overfit; on the features of a pretrained network, as `train` does.
 
     Raises:
-        SettingsError: A value is out of range, or the network is another than the dense one.
+        SettingsError: A value is out of range.
     """
 
     dropout: tuple[float, ...] = (0.0, 0.5)
@@ -53,7 +53,6 @@ class StudySettings:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
-        check_choice("network of a study", self.training.network, ("auto", "dense"))
         check_number("number of seeds", self.num_seeds, 2, MAX_SEEDS)
         check_number("seed", self.training.seed + self.num_seeds - 1, 0, 2**32 - 1)
         for rate in self.dropout:
@@ -115,7 +114,7 @@ class StudySettings:
 
 def _resolved(chosen: TrainingSettings, num_train: int, framing: str) -> ResolvedSettings:
     """Fill what is left open; without a recipe as the tutorial trains, but in larger batches and for longer."""
-    if chosen.recipe:
+    if chosen.recipe or chosen.network == "pretrained":
         return chosen.resolved(num_train, framing)
     suggested = suggested_batch_size(num_train, LENGTH)
     if suggested == SMALL_BATCH_SIZE:

@@ -209,18 +209,18 @@ class CellTrainer:
         """
         import keras
 
+        from ..training.builders import build_trained
         from ..training.learner import TrainingData
-        from ..training.networks import sequential
 
         start = perf_counter()
         # Images
         cell, seed = task
         settings = replace(cell.settings, seed=seed)
-        images = with_training_images(self._images[seed], cell.num_train, seed)
+        images = self._images_of(cell, seed)
         data = TrainingData(images, settings)
         # Network
         keras.utils.set_random_seed(seed)
-        first_weights = sequential(images.framing.image_shape, len(images.class_names), settings.hidden).get_weights()
+        first_weights = build_trained(images, replace(settings, api="sequential", dropout=0.0)).get_weights()
         learner = self._learner_of(cell)
         learner.restart(first_weights)
         # Epochs
@@ -236,22 +236,29 @@ class CellTrainer:
                 _check_finite(task, epoch, scores)
         return Scores(scored, **{n: tuple(v) for n, v in scores.items()}, seconds=perf_counter() - start)
 
+    def _images_of(self, cell: Cell, seed: int) -> ImageSet:
+        """Return a seed's images with as many for training as the cell has; features are scaled."""
+        images = with_training_images(self._images[seed], cell.num_train, seed)
+        if cell.settings.network != "pretrained":
+            return images
+        from ..training.pretrained import with_scaled
+
+        features: Any = images.images  # of floats, see `run_study`
+        return with_scaled(features, images)[0]
+
     def _learner_of(self, cell: Cell) -> "Learner":
         """Return the cell's compiled programs, compiled if the last training was of another cell."""
         if self._learner is None or self._cell != cell:
             import tensorflow as tf
 
+            from ..training.builders import build_trained
             from ..training.learner import Learner, TrainingData
-            from ..training.networks import BUILDERS
 
             tf.config.experimental.enable_op_determinism()
-            images, settings = next(iter(self._images.values())), cell.settings
-            model = BUILDERS[settings.api](
-                images.framing.image_shape, len(images.class_names), settings.hidden, settings.dropout,
-                settings.dropout_position,
-            )  # fmt: skip
             # All seeds share the outliers of the first
-            data = TrainingData(with_training_images(images, cell.num_train, settings.seed), settings)
+            settings = cell.settings
+            images = self._images_of(cell, next(iter(self._images)))
+            model, data = build_trained(images, settings), TrainingData(images, settings)
             self._learner, self._cell = Learner(model, settings, data.num_steps, data.outliers), cell
         return self._learner
 

@@ -64,7 +64,7 @@ def is_for_convolutions(framing: Framing) -> bool:
     return framing.method == "whole" and not is_like_mnist and least <= min(sides) <= max(sides) <= most
 
 
-def check_weights(settings: TrainingSettings, weights: Path | None) -> None:
+def check_weights(settings: TrainingSettings, weights: Path | None = None) -> None:
     """Check what the pretrained network needs, before any picture is read: its weights, and settings that fit it.
 
     Args:

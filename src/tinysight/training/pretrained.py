@@ -57,14 +57,16 @@ class PretrainedNetwork:
         features as it is done here.
         """
         rows = np.sort(np.concatenate([images.indices("train"), images.indices("validation")]))
-        network, weights = operations_and_weights(self._model)
         features = np.zeros((len(images), NUM_FEATURES), np.float32)
-        features[rows] = compute_features(images, rows, network, weights, progress)
-        of_training = features[images.indices("train")].astype(np.float64)
-        self._deviation = max(float(np.sqrt(of_training.var(axis=0).mean())), MIN_DEVIATION)
-        features /= np.float32(self._deviation)
-        prepared: NDArray[Any] = features  # of floats where an `ImageSet` has pixels: the training step knows both
-        return replace(images, images=prepared)
+        features[rows] = self.features(images, rows, progress)
+        prepared, self._deviation = with_scaled(features, images)
+        return prepared
+
+    def features(
+        self, images: ImageSet, rows: NDArray[np.int64], progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Return the features of images at rising row numbers, float32 ``(num_rows, 1280)``, not scaled."""
+        return compute_features(images, rows, *operations_and_weights(self._model), progress)
 
     def joined(self, head: keras.Model) -> keras.Model:
         """Return the whole network: from images to the probabilities that the trained head gives for their features."""
@@ -75,6 +77,23 @@ class PretrainedNetwork:
         for number, layer in enumerate(dense):
             layer.set_weights(weights[2 * number : 2 * number + 2])
         return model
+
+
+def with_scaled(features: NDArray[np.float32], images: ImageSet) -> tuple[ImageSet, float]:
+    """Put scaled features in the place of a split set's images.
+
+    Args:
+        features: float32 ``(num_images, 1280)``.
+        images: The set.
+
+    Returns:
+        The set, and the number by which the features were divided: those of its training images have variance 1 on
+        average.
+    """
+    of_training = features[images.indices("train")].astype(np.float64)
+    deviation = max(float(np.sqrt(of_training.var(axis=0).mean())), MIN_DEVIATION)
+    scaled: NDArray[Any] = features / np.float32(deviation)  # floats in the place of pixels: the step knows both
+    return replace(images, images=scaled), deviation
 
 
 def _stacked(model: keras.Model, head: keras.Model) -> keras.Model:
@@ -115,12 +134,15 @@ def _check_size(image_shape: tuple[int, ...]) -> None:
 def build_head(num_classes: int, settings: ResolvedSettings) -> keras.Model:
     """Build the layers that are trained on the features: one dense layer, behind the hidden ones that are asked for.
 
+    Dropout is after each hidden layer, or on the features where there is none.
+
     Returns:
         A model from float32 features ``(batch, 1280)`` to probabilities ``(batch, num_classes)``.
     """
     stack: list[Any] = [keras.Input((NUM_FEATURES,))]
-    for width in settings.hidden:
-        stack.append(layers.Dense(width, activation="relu"))
+    for width in settings.hidden or (None,):
+        if width:
+            stack.append(layers.Dense(width, activation="relu"))
         if settings.dropout:
             stack.append(layers.Dropout(settings.dropout))
     # Without hidden layers this is logistic regression. From zeros it learns nothing but what the images say: random

@@ -19,13 +19,12 @@ from ..data.loading import load_images
 from ..data.splits import split_images
 from ..errors import TinysightError
 from ..onnx_file import DataSource, ModelMetadata, Parity, PretrainedWeights, build_model
+from .builders import build_trained
 from .calibration import apply_temperature, fit_temperature, rejection_threshold
 from .checkpoint import Checkpoint
-from .convolutional import convolutional
 from .network_choice import choose_network, photograph_size
-from .networks import BUILDERS
 from .onnx_writer import operations_and_weights
-from .pretrained import PretrainedNetwork, build_head, predict
+from .pretrained import PretrainedNetwork, predict
 from .pretrained_weights import LICENCE, ORIGIN, SHA256
 from .scores import accuracy, log_loss
 from .settings import ResolvedSettings, TrainingSettings, as_recorded
@@ -114,7 +113,7 @@ def train(
     tf.config.experimental.enable_op_determinism()
     pretrained = PretrainedNetwork(images.framing.image_shape, weights) if network == "pretrained" else None
     trained_on = pretrained.with_features(images, progress) if pretrained else images
-    model = _build(images, resolved)
+    model = build_trained(images, resolved)
     data = TrainingData(trained_on, resolved)
     learner = Learner(model, resolved, data.num_steps, data.outliers)
     # Epochs
@@ -136,18 +135,6 @@ def train(
     parity = measure_parity(classifier.probabilities(some), by_keras)
     classifier = classifier.with_metadata(parity=parity)
     return Training(classifier, model, done.history, best.epoch, resolved, images, done.was_stopped, done.has_diverged)
-
-
-def _build(images: ImageSet, settings: ResolvedSettings) -> keras.Model:
-    """Build the network that is trained, or the dense layers on a pretrained network's features."""
-    num_classes = len(images.class_names)
-    if settings.network == "pretrained":
-        return build_head(num_classes, settings)
-    if settings.network == "convolutional":
-        return convolutional(images.framing.image_shape, num_classes, settings.dropout)
-    return BUILDERS[settings.api](
-        images.framing.image_shape, num_classes, settings.hidden, settings.dropout, settings.dropout_position
-    )
 
 
 def to_classifier(model: keras.Model, images: ImageSet, settings: ResolvedSettings, **entries: Any) -> Classifier:
