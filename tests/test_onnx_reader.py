@@ -172,6 +172,16 @@ def test_graphs_written_otherwise_are_refused_rather_than_misread(data, change):
         read_graph(model.SerializeToString())
 
 
+@pytest.mark.parametrize("name", ["Re\nlu", "\x1b[2JRelu", "\u202eRelu", "Relu" * 100_000])
+def test_an_operators_name_is_printable_and_short_in_the_message(data, name):
+    model = onnx.load_from_string(data)
+    operator("Relu", name)(model.graph)
+    with pytest.raises(ModelFileError) as error:
+        read_graph(model.SerializeToString())
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 400
+
+
 @pytest.mark.parametrize(("largest", "is_refused"), [(1e19, False), (1e20, True), (3e38, True)])
 def test_weights_whose_sums_may_overflow_are_refused(largest, is_refused):
     """With them a probability would be NaN for some images."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import ModelFileError
+from .escapes import printable
 from .onnx_graph import (
     POOLINGS,
     GraphError,
@@ -23,6 +24,8 @@ from .onnx_graph import (
     describe_model,
     may_overflow,
 )
+
+MAX_REASON_LENGTH = 200  # characters; an operator's name in a damaged file may have a million
 
 Schema = dict[int, tuple[str, Any]]  # fields of a message by number: name and type, in a list where it is repeated
 
@@ -123,7 +126,7 @@ def _read_graph(data: bytes) -> Graph:
     try:
         described = describe_model(image_shape, network, num_outputs)
     except GraphError as error:
-        raise _ForeignGraph(str(error)) from None
+        raise _ForeignGraph(printable(str(error)[:MAX_REASON_LENGTH])) from None
     expected = [tensor.pop("raw_data", None) for tensor in described["graph"]["initializer"]]
     if model != described:
         raise _ForeignGraph("other operators, names, types or shapes")
