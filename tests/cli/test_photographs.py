@@ -110,11 +110,12 @@ def test_folds_of_photographs_are_cross_validated(tinysight, stripes):
     assert "mean of 2 folds 100.00 %" in printed
 
 
+@needs_weights
 @pytest.mark.usefixtures("cache")
-def test_a_study_of_it_is_refused_in_a_line(tinysight):
-    status, _, complaint = tinysight("study", "no-such-folder", "--network", "pretrained")
+def test_a_study_refuses_what_is_for_pixels_before_pictures_are_read(tinysight):
+    status, _, complaint = tinysight("study", "no-such-folder", "--network", "pretrained", "--recipe", "accurate")
     assert status == 2
-    assert "--network" in complaint
+    assert "recipe accurate is for training on pixels" in complaint
     assert complaint.count("\n") == 1
 
 
