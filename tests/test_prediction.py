@@ -382,6 +382,15 @@ def test_damage_in_an_archive_costs_a_line(tmp_path):
     assert (name, read_member(member)) == (f"{path}/b.png", b"b")
 
 
+def test_a_file_without_a_name_in_an_archive_is_read(tmp_path):
+    path = tmp_path / "some.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("nameless.png", content := b"\x89PNG\r\n\x1a\n")
+    path.write_bytes(path.read_bytes().replace(b"nameless.png", b"\0ameless.png"))
+    ((name, member),) = find_sources([str(path)])
+    assert (name, read_member(member)) == (f"{path}/", content)
+
+
 def test_an_archive_of_a_later_kind_costs_a_line(tmp_path):
     path = tmp_path / "some.zip"
     with zipfile.ZipFile(path, "w") as archive:

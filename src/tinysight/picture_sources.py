@@ -13,7 +13,7 @@ from .errors import PictureError
 from .links import FollowedLinks
 from .preprocessing.formats import has_suffix, is_picture_file
 from .preprocessing.inputs import MAX_FILE_BYTES
-from .zip_members import ARCHIVE_ERRORS, is_picture_member, member_fault
+from .zip_members import ARCHIVE_ERRORS, is_folder, is_picture_member, member_fault
 
 STANDARD_INPUT = "-"
 
@@ -177,7 +177,7 @@ def _in_archive(name: str) -> Iterator[Source]:
     try:
         with zipfile.ZipFile(name) as archive:
             for position, member in enumerate(archive.infolist()):
-                if member.is_dir() or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
+                if is_folder(member) or any(part.startswith((".", "__")) for part in Path(member.filename).parts):
                     continue
                 if has_suffix(member.filename) or is_picture_member(archive, member):
                     yield f"{name}/{member.filename}", _checked_member(name, position, member)

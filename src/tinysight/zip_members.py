@@ -15,6 +15,11 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 METHOD_NAMES = {9: "Deflate64", 12: "BZIP2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 
 
+def is_folder(member: zipfile.ZipInfo) -> bool:
+    """Tell whether a member is a folder; Python's own test fails where a damaged archive has a file without a name."""
+    return member.filename.endswith("/")
+
+
 def is_link(member: zipfile.ZipInfo) -> bool:
     """Tell whether a member is a symbolic link, as archives made on Unix may hold."""
     return stat.S_ISLNK(member.external_attr >> 16)

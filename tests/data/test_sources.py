@@ -60,6 +60,17 @@ def test_archives_of_class_folders(tmp_path, suffix):
     check(load_images(tmp_path / "folder", **WHOLE))
 
 
+def test_a_file_without_a_name_in_an_archive_is_named(tmp_path):
+    path = tmp_path / "pets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for row, image in enumerate(IMAGES):
+            archive.writestr(f"{NAMES[LABELS[row]]}/{row}.png", png(image))
+        archive.writestr("nameless.png", png(IMAGES[0]))
+    path.write_bytes(path.read_bytes().replace(b"nameless.png", b"\0ameless.png"))  # Python cuts names at a zero
+    images = check(load_images(path, **WHOLE), test=None)
+    assert images.skipped == (f"{path}: a file without a name; skipped",)
+
+
 def rows(folder="", columns="file,label,split,group", delimiter=",", suffix=".png"):
     """Return a table of the images in ``flat/``."""
     cells = {"file": lambda row: f"{folder}{row}{suffix}", "label": lambda row: NAMES[LABELS[row]]}

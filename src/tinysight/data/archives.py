@@ -18,7 +18,7 @@ from typing import IO, Any
 from ..errors import DataError, PictureError
 from ..preprocessing.formats import NUM_START_BYTES, has_suffix, is_picture_content
 from ..preprocessing.inputs import MAX_FILE_BYTES
-from ..zip_members import ARCHIVE_ERRORS, is_link, is_picture_member, read_member
+from ..zip_members import ARCHIVE_ERRORS, is_folder, is_link, is_picture_member, read_member
 from . import cache
 from .image_folder import HIDDEN
 from .listing import Content, Tree
@@ -54,7 +54,7 @@ def is_archive(path: Path) -> bool:
         return False
 
 
-def _add(tree: Tree, name: str, is_folder: bool) -> str:
+def _add(tree: Tree, name: str, as_folder: bool) -> str:
     """Return a member's name below the archive; empty if it is hidden or leads outside, which is named."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if name.startswith(("/", "\\")) or ".." in parts or (parts and parts[0].endswith(":")):
@@ -62,7 +62,9 @@ def _add(tree: Tree, name: str, is_folder: bool) -> str:
         return ""
     if any(part.startswith(HIDDEN) for part in parts):
         return ""
-    for end in range(1, len(parts) + is_folder):
+    if not parts and not as_folder:
+        tree.notes.append(f"{tree.name}: a file without a name; skipped")
+    for end in range(1, len(parts) + as_folder):
         tree.folders["/".join(parts[:end])] = None
     return "/".join(parts)
 
@@ -77,7 +79,7 @@ def _read_zip(path: Path, tree: Tree) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
-                if not (name := _add(tree, member.filename, member.is_dir())) or member.is_dir():
+                if not (name := _add(tree, member.filename, is_folder(member))) or is_folder(member):
                     continue
                 if is_link(member):
                     tree.notes.append(f"{path}/{name}: a link; skipped")
