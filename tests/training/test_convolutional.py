@@ -132,7 +132,7 @@ def test_every_recipe_trains_it_without_adversarial_training(recipe, framing):
     resolved = TrainingSettings(network="convolutional", recipe=recipe).resolved(30_000, framing)
     assert (resolved.adversarial, resolved.hidden, resolved.recipe) == (0, (), recipe)
     assert resolved.outliers == (0.25 if recipe == "robust" else 0)
-    accurate = "characters" if framing == "ink" else "objects"
+    accurate = "handwriting" if framing == "ink" else "objects"
     expected = {"accurate": accurate, "robust": "handwriting"}.get(recipe, "none")
     assert resolved.augment == expected
 

@@ -24,7 +24,7 @@ ACCURATE_AUGMENTED: Values = {"dropout": 0.1, "batch_norm": True}
 ACCURATE_NOT_AUGMENTED: Values = {"adversarial": 0.036}
 
 # What they fix for the convolutional network before that. It learns more from an image, so that it trains for fewer
-# epochs. `accurate` moves images that are no characters a little: `TrainingSettings.resolved`.
+# epochs. `accurate` changes characters more, and moves other images a little: `TrainingSettings.resolved`.
 CONVOLUTIONAL_RECIPES: Mapping[str, Values] = {
     "fast": {"learning_rate": 0.006},
     "accurate": {"learning_rate": 0.004, "batch_norm": True, "dropout": 0.2, "adversarial": 0.0},

@@ -288,8 +288,9 @@ class TrainingSettings:
         recipe = values["recipe"]
         fill(CONVOLUTIONAL_RECIPES[recipe] if is_convolutional else {})
         fill(RECIPES[recipe])
-        not_drawn = "objects" if is_convolutional and recipe == "accurate" else "none"
-        fill({"augment": "characters" if framing == "ink" else not_drawn})
+        is_strong = is_convolutional and recipe == "accurate"
+        drawn, others = ("handwriting", "objects") if is_strong else ("characters", "none")
+        fill({"augment": drawn if framing == "ink" else others})
         lengths, length = CONVOLUTIONAL_LENGTHS if is_convolutional else LENGTHS, recipe
         if recipe == "accurate" and not is_convolutional:
             is_augmented = AUGMENTATIONS[values["augment"]].changes or self.flip
