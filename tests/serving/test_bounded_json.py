@@ -61,6 +61,17 @@ def hostile_tensors(size):
     yield b'{"inputs":[{"name":"images","datatype":"' + b"x" * size + b'"}]}'
 
 
+def least_seconds(refuse):
+    """Return this thread's processor time for a refusal, the least of three: another one may collect garbage, too."""
+    least = float("inf")
+    for _ in range(3):
+        start = time.thread_time()
+        with pytest.raises(HTTPException):
+            refuse()
+        least = min(least, time.thread_time() - start)
+    return least
+
+
 @pytest.mark.parametrize("size", [100_000, 4 * MIB])
 def test_hostile_tensors_are_refused_in_proportion_to_their_size(size):
     for body in hostile_tensors(size):
@@ -72,10 +83,8 @@ def test_hostile_tensors_are_refused_in_proportion_to_their_size(size):
         assert raised.value.status_code == 400
         assert len(raised.value.detail) < 300
         assert peak < 30 * MIB, body[:100]
-        start = time.process_time()
-        with pytest.raises(HTTPException):
-            parse_inference_request(body, None, (28, 28), Limits())
-        assert time.process_time() - start < 0.5, body[:100]
+        seconds = least_seconds(lambda body=body: parse_inference_request(body, None, (28, 28), Limits()))
+        assert seconds < 0.5, body[:100]
 
 
 @pytest.mark.parametrize(
@@ -84,11 +93,10 @@ def test_hostile_tensors_are_refused_in_proportion_to_their_size(size):
 )
 def test_hostile_base64_is_refused_in_proportion_to_its_size(text, pieces):
     body = text + pieces * (4 * MIB // len(pieces)) + b'"]}'
-    start = time.process_time()
     with pytest.raises(HTTPException) as raised:
         pictures_in(body, "application/json", 64)
     assert raised.value.status_code == 422
-    assert time.process_time() - start < 0.5
+    assert least_seconds(lambda: pictures_in(body, "application/json", 64)) < 0.5
 
 
 def test_an_escaped_data_url_is_decoded():
