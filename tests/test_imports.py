@@ -76,10 +76,17 @@ def test_evaluate_and_compare_run_without_tensorflow(model_path, class_folders):
         assert not loaded & (HEAVY | SERVING)
 
 
-def test_serve_runs_without_tensorflow(model_path):
+@pytest.mark.parametrize("has_convolutions", [False, True])
+def test_serve_runs_without_tensorflow(request, has_convolutions, tmp_path):
+    path = tmp_path / "model.onnx"
+    if has_convolutions:
+        path.write_bytes(photograph_model())
+    else:
+        path = request.getfixturevalue("model_path")
     code = "import tinysight.serving.server, tinysight.serving.worker; from tinysight.classifier import Classifier; "
-    code += "from tinysight.serving.app import Service; "
-    loaded = modules_after(code + f"Service(Classifier.load({str(model_path)!r}), 'digits').close()")
+    code += "from tinysight.serving.app import Service; from PIL import Image; "
+    code += f"classifier = Classifier.load({str(path)!r}); Service(classifier, 'pictures').close(); "
+    loaded = modules_after(code + "classifier.predict(Image.new('RGB', (30, 40)))")
     assert loaded >= {"fastapi", "onnxruntime"}
     assert not loaded & HEAVY
 
