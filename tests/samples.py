@@ -69,11 +69,16 @@ def convolutional_model(height=9, width=12, num_channels=1):
     return build_model(layers, ModelMetadata(("a", "b", "c"), framing), convolutional_network(num_channels))
 
 
-def photograph_model(network=PHOTOGRAPH_NETWORK, scale=1.0):
+# The same with a hidden layer that has another activation than ReLU
+CLIPPED_NETWORK = (*PHOTOGRAPH_NETWORK[:-1], *map(Operation, ("Clip", "Gemm", "Softmax")))
+CLIPPED_SHAPES = (*PHOTOGRAPH_SHAPES[:-1], (4, 3), (3, 2))
+
+
+def photograph_model(network=PHOTOGRAPH_NETWORK, scale=1.0, shapes=PHOTOGRAPH_SHAPES):
     """Return the file of a classifier with convolutions and random weights, for images of 8×9 pixels in colour."""
     rng = np.random.default_rng(0)
     layers = [
         (scale * rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[-1] if len(shape) == 2 else shape[0]))
-        for shape in PHOTOGRAPH_SHAPES
+        for shape in shapes
     ]
     return build_model(layers, ModelMetadata(("a", "b"), Framing("whole", 8, 9, 3)), network)

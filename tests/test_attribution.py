@@ -2,11 +2,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from samples import CLIPPED_NETWORK, CLIPPED_SHAPES, convolutional_model, photograph_model
 
-from tinysight.attribution import AGAINST_COLOUR, FOR_COLOUR, attribute, overlay
+from tinysight.attribution import AGAINST_COLOUR, FOR_COLOUR, attribute, attribute_regions, overlay
 from tinysight.classifier import Classifier
 from tinysight.data.loading import load_images
-from tinysight.errors import ModelFileError
+from tinysight.errors import ModelFileError, TinysightError
 
 IMAGE_SHAPE = (4, 3)
 
@@ -101,13 +102,59 @@ def test_exchanging_the_classes_exchanges_the_signs():
     np.testing.assert_array_equal(one.bias, -other.bias)
 
 
+@pytest.mark.parametrize("model", [photograph_model(), convolutional_model(28, 28), convolutional_model(17, 30, 3)])
+def test_the_parts_sum_to_the_difference_of_the_logits_with_convolutions_too(model):
+    classifier = Classifier(model)
+    images = some_images(60, classifier.framing.image_shape)
+    result = classifier.attribution(images, [1] * 60, [0] * 60)
+    assert result.pixels.shape == images.shape
+    sums = result.pixels.reshape(60, -1).sum(axis=1) + result.bias
+    np.testing.assert_allclose(sums, result.score)
+    probabilities = classifier.probabilities(images).astype(np.float64)
+    np.testing.assert_allclose(sums, np.log(probabilities[:, 1] / probabilities[:, 0]), atol=1e-4)
+    assert np.ptp(result.pixels) > 1e-3
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_a_region_has_what_its_own_values_contribute(channels):
+    layers, images = network(4, 3), some_images(2, (7, 10, *channels))
+    maps = np.zeros((2, 4, 2, 3), np.float32)
+    maps[0, 1, 0, 2], maps[1, 3, 1, 0] = 6, 12
+    result = attribute_regions(layers, maps, images.shape[1:], [2, 2], [0, 0])
+    (weights, _), sums = layers[0], result.pixels.reshape(2, 7, 10, -1).sum(axis=-1)
+    # Rows 0 to 3 and 4 to 6, columns 0 to 3, 4 to 6 and 7 to 9 are a region each
+    for sum_of_image, region, expected in (
+        (sums[0], np.s_[:4, 7:], weights[1, 2] - weights[1, 0]),
+        (sums[1], np.s_[4:, :4], 2 * (weights[3, 2] - weights[3, 0])),
+    ):
+        np.testing.assert_allclose(sum_of_image[region], expected / sum_of_image[region].size)
+        assert np.count_nonzero(sum_of_image) == sum_of_image[region].size
+
+
+def test_hidden_layers_behind_convolutions_are_explained():
+    layers = network(4, 9, 3)
+    maps = np.random.default_rng(2).random((5, 4, 3, 3)).astype(np.float32)
+    result = attribute_regions(layers, maps, (9, 9), [2] * 5, [0] * 5)
+    expected = scores(layers, maps.mean(axis=(2, 3), dtype=float), 2, 0)
+    np.testing.assert_allclose(result.pixels.sum(axis=(1, 2)) + result.bias, expected)
+
+
+def test_what_is_not_computed_is_refused():
+    classifier = Classifier(photograph_model(CLIPPED_NETWORK, shapes=CLIPPED_SHAPES))
+    assert not classifier.has_attribution
+    with pytest.raises(TinysightError, match="which pixels decided is not computed"):
+        classifier.attribution(some_images(1, (8, 9, 3)), [0], [1])
+
+
 @pytest.mark.parametrize("shape", [(2, 2), (2, 2, 3)])
 def test_the_overlay_colours_what_speaks_for_and_against(shape):
     contributions = np.zeros(shape)
     contributions[0, 0], contributions[0, 1], contributions[1, 0] = 4, -1, -4
-    coloured = overlay(np.full(shape, 200, np.uint8), contributions)
+    coloured = overlay(np.full(shape, 255, np.uint8), contributions)
     assert tuple(coloured[0, 0]) == FOR_COLOUR
     assert tuple(coloured[1, 0]) == AGAINST_COLOUR
-    assert tuple(coloured[1, 1]) == (80, 80, 80)
-    assert tuple(coloured[0, 1]) == tuple(round(0.5 * part + 40) for part in AGAINST_COLOUR)
+    assert tuple(coloured[1, 1]) == (102, 102, 102)
+    assert tuple(coloured[0, 1]) == tuple(round(0.5 * part + 51) for part in AGAINST_COLOUR)
     assert (overlay(np.zeros(shape, np.uint8), np.zeros(shape)) == 0).all()
+    dark = overlay(np.zeros(shape, np.uint8), contributions)
+    assert tuple(dark[0, 0]) == tuple(round(0.5 * part) for part in FOR_COLOUR)

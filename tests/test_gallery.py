@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from samples import photograph_model
+from samples import CLIPPED_NETWORK, CLIPPED_SHAPES, photograph_model
 
 from tinysight import gallery as module
 from tinysight.attribution import attribute, overlay
@@ -90,12 +90,16 @@ def test_large_images_are_stored_small():
     np.testing.assert_array_equal(pixels_of(module.picture_address(pixels[:28, :28])), pixels[:28, :28])
 
 
-def test_images_of_a_network_with_convolutions_have_no_overlay():
-    classifier = Classifier(photograph_model())
+@pytest.mark.parametrize(
+    ("model", "is_explained"),
+    [(photograph_model(), True), (photograph_model(CLIPPED_NETWORK, shapes=CLIPPED_SHAPES), False)],
+)
+def test_images_have_overlays_where_dense_layers_read_means_of_convolutions(model, is_explained):
+    classifier = Classifier(model)
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
     labels, split, hashes = np.array([0, 1] * 3), np.full(6, 2, np.uint8), np.zeros((6, 32), np.uint8)
     images = ImageSet("set", pixels, labels, ("a", "b"), [*"123456"], split, hashes, classifier.framing)
     probabilities = classifier.probabilities(pixels)
     chosen = choose_pictures(classifier, images, probabilities, evaluate(classifier, images).mistakes)
     assert len(chosen.mistakes) + len(chosen.hits) == 6
-    assert not chosen.is_explained
+    assert chosen.is_explained == is_explained

@@ -1,12 +1,16 @@
-"""Tells which pixels decided: gradient times input, which is exact for a dense network with ReLU.
+"""Tells which pixels decided: gradient times input, which is exact for dense layers with ReLU.
 
 The question is always about two classes: why this one rather than that one? The answer is the score, the difference of
 their logits. As long as no unit of the network changes between off and on, the score is a linear function of the pixels
 plus a constant. So it is a sum without a remainder: for each pixel its value times the gradient of the score, and one
 number for the biases of all layers. A black pixel has the value 0 and contributes nothing.
 
-Source: A. Shrikumar et al., "Not just a black box: learning important features through propagating activation
-differences", https://arxiv.org/abs/1605.01713.
+Where convolutions come first, and the dense layers read the mean of each channel, the same sum is over the places of
+the channels. Each place is one of the regions that the image is divided into.
+
+Sources: A. Shrikumar et al., "Not just a black box: learning important features through propagating activation
+differences", https://arxiv.org/abs/1605.01713. B. Zhou et al., "Learning deep features for discriminative
+localization" (class activation maps), https://arxiv.org/abs/1512.04150.
 """
 
 from collections.abc import Sequence
@@ -20,6 +24,8 @@ from .onnx_graph import Layer
 # Of pixels that speak for a class and against it, as RGB: orange and blue, told apart by every kind of colour vision.
 # `page/attribution.js` has the same.
 FOR_COLOUR, AGAINST_COLOUR = (255, 166, 48), (64, 132, 255)
+
+Classes = Sequence[int] | NDArray[np.integer]  # one for each image
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,8 @@ class Attribution:
     score: NDArray[np.float64]
 
 
-def attribute(
-    layers: Sequence[Layer],
-    images: NDArray[np.uint8],
-    classes: Sequence[int] | NDArray[np.integer],
-    others: Sequence[int] | NDArray[np.integer],
-) -> Attribution:
-    """Return how much each pixel contributes to the score of one class against another.
+def attribute(layers: Sequence[Layer], images: NDArray[np.uint8], classes: Classes, others: Classes) -> Attribution:
+    """Return how much each pixel contributes to the score of one class against another, in a dense network.
 
     Args:
         layers: float32 weights ``(inputs, outputs)`` and biases ``(outputs,)`` of each dense layer; ReLU between them.
@@ -53,28 +54,66 @@ def attribute(
         others: Another for each, such as the true one.
     """
     inputs = images.reshape(len(images), -1) / 255
+    gradient, bias, score = _explain(layers, inputs, classes, others)
+    return Attribution((gradient * inputs).reshape(images.shape), bias, score)
+
+
+def attribute_regions(
+    layers: Sequence[Layer],
+    maps: NDArray[np.float32],
+    image_shape: tuple[int, ...],
+    classes: Classes,
+    others: Classes,
+) -> Attribution:
+    """Return how much each region contributes, where dense layers read the mean of each channel of convolutions.
+
+    Args:
+        layers: Weights and biases of the dense layers, as for `attribute`.
+        maps: What convolutions give, ``(num_images, channels, rows, columns)``.
+        image_shape: Shape of an image; it is divided into rows and columns of regions.
+        classes: A class for each image, such as the predicted one.
+        others: Another for each, such as the true one.
+
+    Returns:
+        The attribution. A region's contribution is shared out to its pixels equally.
+    """
+    gradient, bias, score = _explain(layers, maps.mean(axis=(2, 3), dtype=np.float64), classes, others)
+    regions = np.einsum("nc,nchw->nhw", gradient, maps) / np.prod(maps.shape[2:])
+    # The row and the column of each pixel's region, and how many values a region has
+    height, width, *channels = image_shape
+    rows, columns = np.arange(height) * maps.shape[2] // height, np.arange(width) * maps.shape[3] // width
+    num_values = np.outer(np.bincount(rows), np.bincount(columns)) * np.prod(channels, dtype=int)
+    pixels = (regions / num_values)[:, rows][:, :, columns]
+    pixels = np.broadcast_to(pixels.reshape(*pixels.shape, *(1 for _ in channels)), (len(maps), *image_shape))
+    return Attribution(pixels, bias, score)
+
+
+def _explain(
+    layers: Sequence[Layer], inputs: NDArray[np.float64], classes: Classes, others: Classes
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the gradient of the score in the inputs of dense layers, what their biases contribute, and the score."""
     # Forwards: which units are on
     values, is_on = inputs, []
     for weights, biases in layers[:-1]:
         values = values @ weights + biases
         is_on.append(values > 0)
-        values *= is_on[-1]
+        values = values * is_on[-1]
     weights, biases = layers[-1]
     logits = values @ weights + biases
     # Backwards: the gradient of the score in the outputs of each layer, and with it the part of its biases
-    rows = np.arange(len(images))
+    rows = np.arange(len(inputs))
     gradient = np.zeros_like(logits)
     gradient[rows, classes] += 1
     gradient[rows, others] -= 1
     score = logits[rows, classes] - logits[rows, others]
-    bias = np.zeros(len(images))
+    bias = np.zeros(len(inputs))
     for number in reversed(range(len(layers))):
         weights, biases = layers[number]
         bias += gradient @ biases
         gradient = gradient @ weights.T
         if number:
             gradient *= is_on[number - 1]
-    return Attribution((gradient * inputs).reshape(images.shape), bias, score)
+    return gradient, bias, score
 
 
 def overlay(image: NDArray[np.uint8], contributions: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -86,14 +125,13 @@ def overlay(image: NDArray[np.uint8], contributions: NDArray[np.float64]) -> NDA
 
     Returns:
         uint8 ``(height, width, 3)``: `FOR_COLOUR` or `AGAINST_COLOUR` over the darkened image, stronger the more a
-        pixel contributes. The square root makes small contributions visible.
+        pixel contributes, and darker where the image is. The square root makes small contributions visible.
     """
     if image.ndim == 3:
         image, contributions = image.mean(axis=-1), contributions.sum(axis=-1)
     largest = np.abs(contributions).max() or 1.0
     strength = np.sqrt(np.abs(contributions) / largest)[..., np.newaxis]
-    colours = np.where((contributions > 0)[..., np.newaxis], FOR_COLOUR, AGAINST_COLOUR)
-    coloured: NDArray[np.uint8] = np.rint(strength * colours + (1 - strength) * 0.4 * image[..., np.newaxis]).astype(
-        np.uint8
-    )
+    level = image[..., np.newaxis] / 255
+    colours = np.where((contributions > 0)[..., np.newaxis], FOR_COLOUR, AGAINST_COLOUR) * (0.5 + 0.5 * level)
+    coloured: NDArray[np.uint8] = np.rint(strength * colours + (1 - strength) * 102 * level).astype(np.uint8)
     return coloured

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.resources import files
 from itertools import islice
 from numbers import Integral
@@ -13,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from .attribution import Attribution, Classes, attribute, attribute_regions
 from .errors import SettingsError, TinysightError
 from .files import write_whole
-from .onnx_file import build_model, open_session, read_model, read_model_bytes
-from .onnx_graph import is_dense
+from .onnx_file import build_feature_model, build_model, open_session, read_model, read_model_bytes
+from .onnx_graph import WEIGHTED, before_means, is_dense
 from .preprocessing.blas_threads import one_blas_thread
 from .preprocessing.decode import read_picture
 from .preprocessing.framing import Framed, Framing, frame_picture, frame_pictures
@@ -80,7 +82,7 @@ class Classifier:
             ModelFileError: They are not a classifier's.
         """
         self._read(data, name)
-        self._session = open_session(data, name, num_threads)
+        self._session, self._num_threads = open_session(data, name, num_threads), num_threads
 
     def _read(self, data: bytes, name: str) -> None:
         graph, self.metadata = read_model(data, name)
@@ -127,6 +129,11 @@ class Classifier:
         return is_dense(self.network)
 
     @property
+    def has_attribution(self) -> bool:
+        """Whether `attribution` can tell which pixels decided."""
+        return self.is_dense or bool(before_means(self.network))
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Name of each class, in the order of the probabilities."""
         return self.metadata.class_names
@@ -170,13 +177,44 @@ class Classifier:
         if images.dtype != np.uint8 or images.shape[1:] != shape:
             raise TinysightError(f"got images {images.dtype} {images.shape}; expected uint8 (num_images, {shape})")
         result = np.empty((len(images), len(self.class_names)), np.float32)
+        for start, batch in self._batches(images):
+            (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
+        return result
+
+    def _batches(self, images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield as many images as the network takes at a time, and the number of the first."""
         batch_size = BATCH_SIZE
         if not self.is_dense:
             batch_size = min(BATCH_SIZE, max(1, CONVOLUTION_PIXELS // (self.framing.height * self.framing.width)))
         for start in range(0, len(images), batch_size):
-            batch = np.ascontiguousarray(images[start : start + batch_size])
-            (result[start : start + len(batch)],) = self._session.run(["probabilities"], {"images": batch})
-        return result
+            yield start, np.ascontiguousarray(images[start : start + batch_size])
+
+    def attribution(self, images: NDArray[np.uint8], classes: Classes, others: Classes) -> Attribution:
+        """Return which pixels of framed images decided between two classes, see `attribution.py`.
+
+        Args:
+            images: uint8 ``(num_images, *framing.image_shape)``, one or more.
+            classes: A class for each image, such as the predicted one.
+            others: Another for each, such as the true one.
+
+        Raises:
+            TinysightError: The network has no such attribution.
+        """
+        if self.is_dense:
+            return attribute(self.layers, images, classes, others)
+        if not self.has_attribution:
+            raise TinysightError("which pixels decided is not computed for this network")
+        maps = [self._convolutions.run(None, {"images": batch})[0] for _, batch in self._batches(images)]
+        dense = [layer for layer in self.layers if layer[0].ndim == 2]
+        return attribute_regions(dense, np.concatenate(maps), self.framing.image_shape, classes, others)
+
+    @cached_property
+    def _convolutions(self) -> Any:
+        """A session that gives what the dense layers read the mean of."""
+        network = before_means(self.network)
+        layers = self.layers[: sum(operation.kind in WEIGHTED for operation in network)]
+        model = build_feature_model(layers, self.framing.image_shape, network)
+        return open_session(model, "the classifier", self._num_threads)
 
     @one_blas_thread()
     def frame(self, picture: Picture, name: str | None = None, max_pixels: int | None = None) -> Framed:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .attribution import attribute, overlay
+from .attribution import overlay
 from .classifier import Classifier
 from .data.dataset import ImageSet
 from .evaluation import Mistake, labels_for
@@ -41,8 +41,8 @@ class Explained:
         probability: Its probability.
         other: The class that it is compared with: the label of a mistake, the second most probable class of a hit.
         other_probability: Its probability.
-        overlay: ``data:`` address of the image with its pixels coloured by what they contribute; empty where the
-            network is not dense.
+        overlay: ``data:`` address of the image with its pixels coloured by what they contribute; empty where that
+            is not computed.
         source: Where the image came from.
         nearest: The training images that are most like it, pixel by pixel.
     """
@@ -66,12 +66,14 @@ class Gallery:
         hits: The least sure of the correct predictions, the least sure first.
         num_compared: Number of training images that were searched for the nearest ones; 0 where there are none.
         are_pixels: Whether images are small enough to be shown pixel by pixel.
+        are_regions: Whether the overlays colour regions rather than single pixels.
     """
 
     mistakes: tuple[Explained, ...]
     hits: tuple[Explained, ...]
     num_compared: int
     are_pixels: bool
+    are_regions: bool
 
     @property
     def is_explained(self) -> bool:
@@ -126,7 +128,8 @@ def choose_pictures(
         ]
     num_compared = len(compared_rows(training[1], images.images.shape[1:])) if training else 0
     are_pixels = max(images.images.shape[1:3]) <= SIDE_OF_PIXELS
-    return Gallery(tuple(explained[: len(wrong)]), tuple(explained[len(wrong) :]), num_compared, are_pixels)
+    pictures = tuple(explained[: len(wrong)]), tuple(explained[len(wrong) :])
+    return Gallery(*pictures, num_compared, are_pixels, are_regions=not classifier.is_dense)
 
 
 def _overlays(
@@ -136,9 +139,9 @@ def _overlays(
     compared: NDArray[np.int64],
 ) -> list[str]:
     """Return each image with its pixels coloured by what they contribute; empty texts where that is not computed."""
-    if not classifier.is_dense:
+    if not classifier.has_attribution:
         return [""] * len(pixels)
-    contributions = attribute(classifier.layers, pixels, predicted, compared).pixels
+    contributions = classifier.attribution(pixels, predicted, compared).pixels
     return [picture_address(overlay(*pair)) for pair in zip(pixels, contributions, strict=True)]
 
 

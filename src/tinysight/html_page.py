@@ -96,7 +96,7 @@ def export_page(classifier: Classifier, path: str | Path, name: str = "", overwr
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
         "takes_photographs": classifier.framing.takes_photographs,
-        "has_attribution": classifier.is_dense,
+        "has_attribution": classifier.has_attribution,
         "name": name or (trained_on.name if trained_on else ""),
         "layers": [_packed(*one, biases) for one, (_, biases) in zip(quantized, layers, strict=True)],
     }

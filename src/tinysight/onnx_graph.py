@@ -64,6 +64,13 @@ def is_dense(network: Network) -> bool:
     return network == dense_network(sum(operation.kind == "Gemm" for operation in network))
 
 
+def before_means(network: Network) -> Network:
+    """Return the operations before the mean of each channel, where dense layers read that; else none."""
+    kinds = [operation.kind for operation in network]
+    place = kinds.index("GlobalAveragePool") if "GlobalAveragePool" in kinds else 0
+    return network[:place] if is_dense(network[place + 1 :]) else ()
+
+
 def describe_model(
     image_shape: Sequence[int], network: Network, num_outputs: Sequence[int], is_classifier: bool = True
 ) -> Message:

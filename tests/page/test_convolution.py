@@ -17,7 +17,11 @@ import { readFileSync } from "node:fs";
 import { ConvolutionalNetwork } from "./convolution.js";
 const { stored, images } = JSON.parse(readFileSync("given.json", "utf8"));
 const network = new ConvolutionalNetwork(stored);
-console.log(JSON.stringify(images.map((pixels) => [...network.probabilities(Uint8Array.from(pixels))])));
+const answers = images.map((image) => {
+  const pixels = Uint8Array.from(image);
+  return [[...network.probabilities(pixels)], [...network.attribution(pixels, 0, 1).pixels]];
+});
+console.log(JSON.stringify(answers));
 """
 
 
@@ -25,7 +29,7 @@ def by_the_page(stored, images, folder):
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node on this machine; install it with: apt-get install nodejs")
-    for name in ("convolution", "network"):
+    for name in ("attribution", "convolution", "network"):
         (folder / f"{name}.js").write_text((PAGE / f"{name}.js").read_text(encoding="utf-8"), encoding="utf-8")
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "program.js").write_text(PROGRAM)
@@ -33,7 +37,8 @@ def by_the_page(stored, images, folder):
     (folder / "given.json").write_text(json.dumps(given))
     done = subprocess.run([node, "program.js"], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    return np.array(json.loads(done.stdout))
+    probabilities, contributions = zip(*json.loads(done.stdout), strict=True)
+    return np.array(probabilities), np.array(contributions).reshape(images.shape)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (9, 12, 3), (17, 8, 1)])
@@ -51,6 +56,10 @@ def test_the_page_computes_what_onnx_runtime_does_with_the_same_weights(shape, t
     images = np.random.default_rng(0).integers(0, 256, (20, *classifier.framing.image_shape), dtype=np.uint8)
     expected = in_8_bits.probabilities(images)
     assert np.ptp(expected, axis=0).max() > 0.05  # the images do not all look the same to the network
-    np.testing.assert_allclose(by_the_page(stored, images, tmp_path), expected, atol=1e-5)
+    probabilities, contributions = by_the_page(stored, images, tmp_path)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    explained = in_8_bits.attribution(images, [0] * 20, [1] * 20)
+    np.testing.assert_allclose(contributions, explained.pixels, atol=1e-5)
+    assert np.ptp(contributions) > 1e-3
     changed = np.abs(expected - classifier.probabilities(images)).max()
     assert 0 < changed < 0.05

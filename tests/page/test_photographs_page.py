@@ -9,6 +9,7 @@ from pages import answered, give, serving, wait_for_answer
 from PIL import Image
 from samples import PHOTOGRAPH_NETWORK, PHOTOGRAPH_SHAPES, as_png
 
+from tinysight.attribution import overlay
 from tinysight.classifier import Classifier
 from tinysight.html_page import export_page
 from tinysight.onnx_file import ModelMetadata, build_model
@@ -62,11 +63,16 @@ def wait_for_error(page):
     return page.locator("#error").inner_text()
 
 
+def shown_by(page):
+    """Return the network's input as the page shows it, uint8 ``(height, width, 3)``."""
+    address = page.locator("#input").evaluate("(canvas) => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(b64decode(address.partition(",")[2]))).convert("RGB"))
+
+
 def test_it_asks_for_a_picture_and_offers_no_pen(page, server):
     assert page.locator("#invitation").inner_text() == "Show a picture"
     assert page.locator("#confidence").inner_text() == "No picture yet"
     assert "pen" not in page.locator("#keys").inner_text()
-    assert not page.locator("#why").is_visible()
     with page.expect_file_chooser():
         page.locator("#canvas").click(position={"x": 50, "y": 50})
     assert answered(page)["state"] == "empty"
@@ -84,9 +90,20 @@ def test_a_picture_is_classified_and_shown_as_the_network_sees_it(page, how, pho
     (prediction,) = photographic.predict(photograph)
     assert answered(page)["className"] == prediction.class_name
     assert float(answered(page)["probability"]) == pytest.approx(prediction.probability, abs=1e-5)
-    address = page.locator("#input").evaluate("(canvas) => canvas.toDataURL()")
-    shown = np.asarray(Image.open(io.BytesIO(b64decode(address.partition(",")[2]))).convert("RGB"))
-    np.testing.assert_array_equal(shown, photographic.frame(photograph).pixels)
+    np.testing.assert_array_equal(shown_by(page), photographic.frame(photograph).pixels)
+
+
+def test_the_regions_that_decided_are_shown_if_asked_for(page, photograph, photographic):
+    page.check("#why")
+    give(page, "choose", photograph)
+    framed = photographic.frame(photograph).pixels
+    best, second = np.argsort(-photographic.probabilities(framed[np.newaxis])[0])[:2]
+    explained = photographic.attribution(framed[np.newaxis], [best], [second])
+    expected = overlay(framed, explained.pixels[0]).astype(int)
+    assert np.abs(shown_by(page) - expected).max() <= 1  # the service sends float32
+    assert np.ptp(expected, axis=2).max() > 50
+    names = photographic.class_names
+    assert page.locator("#legend").inner_text() == f"orange: for {names[best]}\nblue: for {names[second]}"
 
 
 def test_the_camera_is_on_from_its_button_until_the_picture_is_taken(page, server, photographic):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from samples import photograph_model
+from samples import CLIPPED_NETWORK, CLIPPED_SHAPES, photograph_model
 
 from tinysight.classifier import Classifier
 from tinysight.serving import worker
@@ -57,10 +57,19 @@ def test_which_pixels_decided_is_told_where_it_is_asked_for(classifier, pictures
         assert not pixels[classifier.frame(picture).pixels == 0].any()
 
 
-def test_which_pixels_decided_is_not_told_of_convolutions(pictures):
-    reply = process_batch(
-        Classifier(photograph_model()), [WorkerRequest((pictures[0],), has_attribution=True)], SETTINGS
-    )
+def test_which_regions_decided_is_told_of_convolutions(pictures):
+    classifier = Classifier(photograph_model())
+    reply = process_batch(classifier, [WorkerRequest((pictures[0],), has_attribution=True)], SETTINGS)
+    (member,) = json.loads(reply.results[0])["predictions"]
+    found = member["attribution"]
+    pixels = np.frombuffer(b64decode(found["pixels"]), "<f4").reshape(8, 9, 3)
+    assert pixels.sum() + found["bias"] == pytest.approx(found["score"], abs=1e-4)
+    assert found["score"] == pytest.approx(np.log(member["probability"] / (1 - member["probability"])), abs=1e-3)
+
+
+def test_which_pixels_decided_is_not_told_where_that_is_not_computed(pictures):
+    classifier = Classifier(photograph_model(CLIPPED_NETWORK, shapes=CLIPPED_SHAPES))
+    reply = process_batch(classifier, [WorkerRequest((pictures[0],), has_attribution=True)], SETTINGS)
     (member,) = json.loads(reply.results[0])["predictions"]
     assert "attribution" not in member
     assert member["probability"] > 0

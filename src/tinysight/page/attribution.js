@@ -22,9 +22,10 @@ function slopesBehind({ inputs, outputs, weights }, slopes) {
   return behind;
 }
 
-// Returns what the pixels and all biases contribute to the score: the logit of class `one` minus that of `other`.
-export function attribute(layers, pixels, one, other) {
-  const values = [Float64Array.from(pixels, (level) => level / 255)];
+// Returns the slopes of the score in the inputs of dense layers, what all biases contribute, and the score: the logit
+// of class `one` minus that of `other`.
+function explainScore(layers, inputs, one, other) {
+  const values = [inputs];
   for (const layer of layers.slice(0, -1)) {
     values.push(outputsOf(layer, values.at(-1)).map((sum) => Math.max(sum, 0)));
   }
@@ -38,7 +39,38 @@ export function attribute(layers, pixels, one, other) {
     slopes = slopesBehind(layers[number], slopes);
     if (number > 0) slopes = slopes.map((slope, unit) => (values[number][unit] > 0 ? slope : 0));
   }
-  return { pixels: slopes.map((slope, place) => slope * values[0][place]), bias, score: logits[one] - logits[other] };
+  return { slopes, bias, score: logits[one] - logits[other] };
+}
+
+// Returns what the pixels and all biases contribute to the score, in a dense network.
+export function attribute(layers, pixels, one, other) {
+  const inputs = Float64Array.from(pixels, (level) => level / 255);
+  const { slopes, bias, score } = explainScore(layers, inputs, one, other);
+  return { pixels: slopes.map((slope, place) => slope * inputs[place]), bias, score };
+}
+
+// The same where dense layers read the mean of each channel of `maps`. An image of `height` times `width` pixels with
+// `channels` is divided into regions. What a region contributes is shared out to its pixels equally.
+export function attributeRegions(layers, maps, { height, width, channels }, one, other) {
+  const number = maps.rows * maps.columns;
+  const ofChannel = Array.from({ length: maps.channels }, (_, channel) =>
+    maps.values.subarray(channel * number, (channel + 1) * number),
+  );
+  const means = Float64Array.from(ofChannel, (values) => values.reduce((sum, value) => sum + value, 0) / number);
+  const { slopes, bias, score } = explainScore(layers, means, one, other);
+  const regionOf = (value) => {
+    const pixel = Math.floor(value / channels);
+    const row = Math.floor((Math.floor(pixel / width) * maps.rows) / height);
+    return row * maps.columns + Math.floor(((pixel % width) * maps.columns) / width);
+  };
+  const places = Int32Array.from({ length: height * width * channels }, (_, value) => regionOf(value));
+  const sizes = new Float64Array(number);
+  places.forEach((region) => (sizes[region] += 1));
+  const shares = sizes.map((size, region) => {
+    const sum = ofChannel.reduce((all, values, channel) => all + slopes[channel] * values[region], 0);
+    return sum / number / size;
+  });
+  return { pixels: Float64Array.from(places, (region) => shares[region]), bias, score };
 }
 
 // Returns the colours of an image, red, green, blue, red, …, with each pixel coloured by what it contributes.
@@ -54,9 +86,10 @@ export function overlay(image, contributions, channels) {
   const coloured = new Uint8ClampedArray(3 * number);
   totals.forEach((total, pixel) => {
     const strength = Math.sqrt(Math.abs(total) / largest);
-    const ground = (0.4 * sum(image, pixel)) / channels;
-    const colour = total > 0 ? FOR_COLOUR : AGAINST_COLOUR;
-    colour.forEach((level, part) => (coloured[3 * pixel + part] = strength * level + (1 - strength) * ground));
+    const level = sum(image, pixel) / channels / 255;
+    const [red, green, blue] = total > 0 ? FOR_COLOUR : AGAINST_COLOUR;
+    const mixed = (share) => strength * share * (0.5 + 0.5 * level) + (1 - strength) * 102 * level;
+    coloured.set([mixed(red), mixed(green), mixed(blue)], 3 * pixel);
   });
   return coloured;
 }

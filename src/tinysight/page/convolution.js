@@ -1,5 +1,6 @@
 // Computes a convolutional network: convolutions, pooling, the mean of each channel, dense layers, softmax.
 
+import { attributeRegions } from "./attribution.js";
 import { dense, softmax, unpack } from "./network.js";
 
 // Returns how many positions a kernel has along a side, and how many pixels before the first one are padded with zeros:
@@ -80,6 +81,10 @@ const OPERATIONS = {
   Softmax: (input) => vector(softmax(input.values)),
 };
 
+function hasWeights({ kind }) {
+  return kind === "Conv" || kind === "Gemm";
+}
+
 export class ConvolutionalNetwork {
   // `stored` has framing, network (operations with kind, size, stride) and layers, see html_page.py.
   constructor({ framing, network, layers }) {
@@ -90,16 +95,25 @@ export class ConvolutionalNetwork {
 
   // Returns the probability of each class for uint8 pixels, as a Float32Array.
   probabilities(pixels) {
+    return this.run(pixels, this.network).values;
+  }
+
+  // Returns what regions and biases contribute to the logit of class `one` minus that of `other`.
+  attribution(pixels, one, other) {
+    const operations = this.network.slice(0, this.network.findIndex(({ kind }) => kind === "GlobalAveragePool"));
+    const denseLayers = this.layers.slice(operations.filter(hasWeights).length);
+    return attributeRegions(denseLayers, this.run(pixels, operations), this.framing, one, other);
+  }
+
+  run(pixels, operations) {
     const { channels, height: rows, width: columns } = this.framing;
     const values = new Float32Array(pixels.length);
     pixels.forEach((level, place) => {
       values[(place % channels) * rows * columns + Math.floor(place / channels)] = level / 255;
     });
     let layer = 0;
-    const run = (input, operation) => {
-      const hasWeights = operation.kind === "Conv" || operation.kind === "Gemm";
-      return OPERATIONS[operation.kind](input, operation, hasWeights ? this.layers[layer++] : undefined);
-    };
-    return this.network.reduce(run, { channels, rows, columns, values }).values;
+    const apply = (input, operation) =>
+      OPERATIONS[operation.kind](input, operation, hasWeights(operation) ? this.layers[layer++] : undefined);
+    return operations.reduce(apply, { channels, rows, columns, values });
   }
 }

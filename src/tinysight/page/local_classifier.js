@@ -1,6 +1,5 @@
 // Classifies pictures with the network inside the page.
 
-import { attribute } from "./attribution.js";
 import { ConvolutionalNetwork } from "./convolution.js";
 import { framePicture } from "./framing.js";
 import { Network } from "./network.js";
@@ -19,7 +18,7 @@ export class LocalClassifier {
   }
 
   // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as ServiceClient does; if it is
-  // wanted, also attribution: {class_name, other, score, bias, pixels}, of a dense network.
+  // wanted, also attribution: {class_name, other, score, bias, pixels}.
   async predict(file, top = 1, signal = null, hasAttribution = false) {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);
@@ -31,12 +30,12 @@ export class LocalClassifier {
     const source = file.name || "picture 1";
     const best = { source, ...ranking[0], ranking: ranking.slice(0, top) };
     const prediction = { ...best, is_rejected, note: fault || note, pixels };
-    const isExplained = hasAttribution && !this.stored.network;
+    const isExplained = hasAttribution && this.stored.has_attribution;
     return isExplained ? { ...prediction, attribution: this.attribution(pixels, ranking) } : prediction;
   }
 
   attribution(pixels, [{ class_name }, { class_name: other }]) {
     const [one, second] = [class_name, other].map((name) => this.stored.class_names.indexOf(name));
-    return { class_name, other, ...attribute(this.network.layers, pixels, one, second) };
+    return { class_name, other, ...this.network.attribution(pixels, one, second) };
   }
 }

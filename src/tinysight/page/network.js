@@ -1,5 +1,7 @@
 // Computes a dense network with ReLU between its layers and softmax at its end.
 
+import { attribute } from "./attribution.js";
+
 function bytes(base64) {
   return Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
 }
@@ -43,5 +45,9 @@ export class Network {
       if (number < this.layers.length - 1) values = values.map((value) => Math.max(value, 0));
     });
     return softmax(values);
+  }
+  // Returns what pixels and biases contribute to the logit of class `one` minus that of `other`.
+  attribution(pixels, one, other) {
+    return attribute(this.layers, pixels, one, other);
   }
 }

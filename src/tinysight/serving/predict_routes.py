@@ -155,5 +155,5 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "framing": asdict(classifier.framing),
         "reject_below": classifier.reject_below,
         "takes_photographs": classifier.framing.takes_photographs,
-        "has_attribution": classifier.is_dense,
+        "has_attribution": classifier.has_attribution,
     }

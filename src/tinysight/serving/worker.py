@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..attribution import attribute
 from ..classifier import Classifier, Prediction
 from ..errors import PictureError
 from ..memory import limit_memory
@@ -184,7 +183,7 @@ def _as_json(
         member = replace(prediction, source=f"picture {number}", ranking=ranking).to_dict()
         if request.has_pixels:
             member["pixels"] = b64encode(one.pixels.tobytes()).decode()
-        if request.has_attribution and classifier.is_dense:
+        if request.has_attribution and classifier.has_attribution:
             member["attribution"] = _attribution(classifier, prediction, one.pixels)
         members.append(member)
     return json.dumps({"predictions": members}, allow_nan=False).encode()
@@ -194,7 +193,7 @@ def _attribution(classifier: Classifier, prediction: Prediction, pixels: NDArray
     """Return which pixels decided between the most probable class and the next."""
     (name, _), (other, _) = prediction.ranking[:2]
     index = classifier.class_names.index
-    result = attribute(classifier.layers, pixels[np.newaxis], [index(name)], [index(other)])
+    result = classifier.attribution(pixels[np.newaxis], [index(name)], [index(other)])
     contributions = b64encode(result.pixels.astype("<f4").tobytes()).decode()
     score, bias = result.score.item(), result.bias.item()
     return {"class_name": name, "other": other, "score": score, "bias": bias, "pixels": contributions}
