@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.file_facts import FileFacts
-from .findings import Finding, plural
+from ..wording import plural
+from .findings import Finding
 
 # The formats that a suffix may stand for
 SUFFIX_FORMATS = {

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..data.cache import release_pages, row_slices
 from ..data.dataset import SPLITS, ImageSet, hash_numbers
 from ..data.kept_together import connected_components
-from .findings import Finding, listed, plural
+from ..wording import listed, plural
+from .findings import Finding
 
 BLANK_RANGE = 8  # grey levels from the darkest to the lightest pixel
 UNBALANCED = 4.0  # times as many images in the largest class as in the smallest

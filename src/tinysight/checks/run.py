@@ -13,8 +13,9 @@ from ..data.picture_loading import load_pictures
 from ..data.splits import split_images
 from ..data.wanted import Wanted
 from ..errors import DataError
+from ..wording import plural
 from .file_findings import file_findings, hidden_finding, unused_findings
-from .findings import Finding, plural
+from .findings import Finding
 from .image_findings import (
     class_counts,
     class_findings,
