@@ -173,7 +173,7 @@ def test_pictures_below_a_folder_are_found_sorted_without_hidden_ones(class_fold
     *found, (folder, note) = find_sources([str(class_folders)])
     assert [content for _, content in found] == [str(path) for path in expected]
     assert isinstance(note, PassedOver)
-    assert note == f"{folder}: 1 file(s) that are no pictures and 1 link(s) to folders that are read anyway skipped"
+    assert note == f"{folder}: 1 file that is no picture and 1 link to a folder that is read anyway skipped"
     assert count_sources([str(class_folders)]) == 21
 
 
@@ -192,14 +192,14 @@ def test_pictures_under_other_suffixes_are_found_by_their_content(classifier, pi
         assert names_of(classifier, [source]) == ([f"{source}/{name}" for name in odd], [])
     (pictures / "some.zip").unlink()
     outcomes = outcomes_of(classifier, [pictures, pictures], 1)
-    assert [outcome.notes for outcome in outcomes] == [[f"{pictures}: 4 file(s) that are no pictures skipped"] * 2]
+    assert [outcome.notes for outcome in outcomes] == [[f"{pictures}: 4 files that are no pictures skipped"] * 2]
 
 
 def test_what_is_passed_over_is_counted_where_there_is_no_picture(classifier, tmp_path):
     (tmp_path / "a.txt").write_bytes(b"no picture")
     (outcome,) = outcomes_of(classifier, [tmp_path], 1)
     assert outcome.failures == [(0, f"{tmp_path}: no pictures in this folder")]
-    assert outcome.notes == [f"{tmp_path}: 1 file(s) that are no pictures skipped"]
+    assert outcome.notes == [f"{tmp_path}: 1 file that is no picture skipped"]
     assert [str(error) for error in predict_files(classifier, tmp_path)] == [f"{tmp_path}: no pictures in this folder"]
 
 

@@ -13,6 +13,7 @@ from .errors import PictureError
 from .links import FollowedLinks
 from .preprocessing.formats import has_suffix, is_picture_file
 from .preprocessing.inputs import MAX_FILE_BYTES
+from .wording import plural
 from .zip_members import ARCHIVE_ERRORS, is_folder, is_picture_member, member_fault
 
 STANDARD_INPUT = "-"
@@ -141,8 +142,9 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _passed_over(name: str, num_others: int, num_links: int = 0) -> Iterator[Source]:
-    counts = ((num_others, "file(s) that are no pictures"), (num_links, "link(s) to folders that are read anyway"))
-    if found := [f"{count:,} {what}" for count, what in counts if count]:
+    others = plural(num_others, "file that is no picture", "files that are no pictures")
+    links = plural(num_links, "link to a folder that is read anyway", "links to folders that are read anyway")
+    if found := [what for count, what in ((num_others, others), (num_links, links)) if count]:
         yield name, PassedOver(f"{name}: {' and '.join(found)} skipped")
 
 

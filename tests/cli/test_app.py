@@ -289,7 +289,7 @@ def test_predict_counts_what_it_passes_over(tinysight, model_path, digit, tmp_pa
     status, printed, error = tinysight("predict", model_path, tmp_path / "in")
     assert status == 0
     assert printed.startswith(f"{tmp_path / 'in' / 'digit.png:large'}\t")
-    assert error == f"note: {tmp_path / 'in'}: 3 file(s) that are no pictures skipped\n"
+    assert error == f"note: {tmp_path / 'in'}: 3 files that are no pictures skipped\n"
 
 
 def test_predict_draws_what_the_network_sees(tinysight, model_path, digit):

@@ -72,7 +72,7 @@ def test_pictures_without_ink_are_left_out_and_counted(tmp_path):
     assert images.framing.method == "ink"
     assert len(images.indices("unused")) == 2
     (note,) = [line for line in images.skipped if "no ink found" in line]
-    assert note.startswith("2 image(s) left out: no ink found")
+    assert note.startswith("2 images left out: no ink found")
     assert note.endswith("the first is b/08.png")
     again = load_images(tmp_path / "set")  # from the cache
     assert (again.skipped, again.framing) == (images.skipped, images.framing)

@@ -23,7 +23,7 @@ def test_hidden_things_and_empty_folders_are_no_classes(class_folders):
     assert {file.class_name for file in files} == {"dark", "light"}
     assert len(files) == 20
     assert any("empty" in line for line in skipped)
-    assert any("1 file(s) that are no pictures" in line for line in skipped)
+    assert any("1 file that is no picture" in line for line in skipped)
 
 
 def test_folders_named_train_and_test_are_splits(class_folders, tmp_path):
@@ -57,7 +57,7 @@ def test_pictures_in_no_class_folder_are_noted(class_folders):
     (class_folders / "dark" / "0.png").rename(class_folders / "loose.png")
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 19
-    assert "1 file(s) in no class folder" in skipped[0]
+    assert "1 file in no class folder" in skipped[0]
 
 
 def test_a_loose_picture_beside_the_classes_of_a_split_is_noted(class_folders, tmp_path):
@@ -67,7 +67,7 @@ def test_a_loose_picture_beside_the_classes_of_a_split_is_noted(class_folders, t
     (tmp_path / "set" / "test" / "dark" / "0.png").rename(tmp_path / "set" / "train" / "preview.png")
     files, skipped = list_picture_files(tmp_path / "set")
     assert {(file.class_name, file.split) for file in files} == {("light", "train"), ("dark", "test")}
-    assert skipped == [f"{tmp_path / 'set' / 'train'}: 1 file(s) in no class folder skipped"]
+    assert skipped == [f"{tmp_path / 'set' / 'train'}: 1 file in no class folder skipped"]
 
 
 def test_accents_may_be_written_in_two_ways(class_folders, tmp_path):
@@ -86,7 +86,7 @@ def test_pictures_under_other_suffixes_are_found_by_their_content(class_folders)
     files, skipped = list_picture_files(class_folders)
     assert len(files) == 20
     assert {file.name.rpartition("/")[2] for file in files} >= set(odd.values())
-    assert skipped == [f"{class_folders / 'dark'}: 1 file(s) that are no pictures skipped: notes"]
+    assert skipped == [f"{class_folders / 'dark'}: 1 file that is no picture skipped: notes"]
     assert len(load_images(class_folders)) == 20
 
 

@@ -36,7 +36,7 @@ def test_class_folders_win_over_tables_beside_them(tmp_path):
     class_folders(tmp_path)
     put(tmp_path / "index.csv", "file,label\n0.png,x\n")
     images = check(load_images(tmp_path, **WHOLE), test=None)
-    assert images.skipped == (f"{tmp_path}: 1 file(s) in no class folder skipped",)
+    assert images.skipped == (f"{tmp_path}: 1 file in no class folder skipped",)
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])

@@ -12,6 +12,7 @@ from ..errors import PictureError
 from ..preprocessing.decode import read_picture, without_warnings
 from ..preprocessing.drawings import is_drawing
 from ..preprocessing.ink import BLANK, NOTHING
+from ..wording import plural
 from .array_forms import ReadyImages
 from .dataset import SPLITS
 from .listing import Listing
@@ -81,6 +82,7 @@ def leave_out_blank(split: NDArray[np.integer], faults: Mapping[int, str], sourc
     for (_, is_left_out), some in rows.items():
         split[some] = UNUSED if is_left_out else split[some]
     return [
-        f"{len(some):,} image(s) {'left out' if is_left_out else 'kept'}: {fault}; the first is {sources[some[0]]}"
+        f"{plural(len(some), 'image')} {'left out' if is_left_out else 'kept'}: {fault}; the first is "
+        f"{sources[some[0]]}"
         for (fault, is_left_out), some in rows.items()
     ]

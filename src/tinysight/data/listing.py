@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, PictureError
 from ..escapes import printable
+from ..wording import listed, plural
 from .split_folders import ClassFolder, Layout, find_layout
 
 MAX_NAMED = 30  # files that are no pictures, of a class
@@ -130,7 +131,10 @@ def _notes(
             others[found.path] += tree.others.get(folder, [])
         elif not _is_below(folder, layout.skipped):
             loose[folder] += counts[folder] + len(tree.others.get(folder, []))
-    notes += [f"{_path(tree, folder)}: {loose[folder]} file(s) in no class folder skipped" for folder in sorted(loose)]
+    notes += [
+        f"{_path(tree, folder)}: {plural(number, 'file')} in no class folder skipped"
+        for folder, number in sorted(loose.items())
+    ]
     notes += [f"{_path(tree, folder)}: {_no_pictures(names)}" for folder, names in sorted(others.items()) if names]
     # Folders beside the classes that hold no pictures
     holding = {folder for below in counts for folder in _with_parents(below)}
@@ -139,8 +143,8 @@ def _notes(
 
 
 def _no_pictures(names: list[str]) -> str:
-    listed = ", ".join(names[:MAX_NAMED]) + (f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else "")
-    return f"{len(names):,} file(s) that are no pictures skipped: {listed}"
+    are = plural(len(names), "file that is no picture", "files that are no pictures")
+    return f"{are} skipped: {listed(names, MAX_NAMED)}"
 
 
 def _path(tree: Tree, folder: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import DataError
 from ..escapes import printable
 from ..preprocessing.formats import has_suffix
+from ..wording import plural
 from . import cache
 from .class_names import in_order
 from .dataset import SPLITS, ImageSet
@@ -209,9 +210,8 @@ def _listing(
         yield from (outside[position - len(inside)] for position in positions if position >= len(inside))
 
     num_unused = len(tree.pictures) - len(inside)
-    notes = [f"{tree.name}: {num_unused:,} picture(s) that {manifests[0][0].name} does not name skipped"] * bool(
-        num_unused
-    )
+    unused = f"{plural(num_unused, 'picture')} that {manifests[0][0].name} does not name"
+    notes = [f"{tree.name}: {unused} skipped"] if num_unused else []
     versions = [[cache.file_fingerprint(path), split] for path, split in manifests]
     key = ("manifest", versions, tree.version, [cache.file_fingerprint(Path(one)) for one in outside])
     return Listing(pictures, contents, key, tree.name, [*tree.notes, *notes], problems)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import DataError, MissingExtraError, PictureError
 from ..escapes import printable
 from ..preprocessing.inputs import MAX_FILE_BYTES
+from ..wording import plural
 from . import cache
 from .listing import Content, LabelledPicture, Listing
 from .split_names import given_split
@@ -121,7 +122,7 @@ def list_pictures(paths: Sequence[Path], splits: Sequence[str], name: str) -> Li
                 pictures.append(picture)
                 rows.append((number, row))
         if unlabelled := file.metadata.num_rows - (len(pictures) - num_before):
-            notes.append(f"{path}: {unlabelled:,} row(s) without a label skipped")
+            notes.append(f"{path}: {plural(unlabelled, 'row')} without a label skipped")
 
     def contents(positions: Sequence[int]) -> Iterator[Content]:
         for number, some in groupby((rows[position] for position in positions), itemgetter(0)):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..errors import DataError, PictureError
 from ..escapes import printable
 from ..preprocessing.formats import has_suffix
+from ..wording import plural
 from . import cache
 from .archives import read_tar_member, tar_members
 from .listing import Content, LabelledPicture, Listing
@@ -75,7 +76,8 @@ def list_shards(paths: Sequence[Path], splits: Sequence[str], name: str) -> List
                 pictures.append(LabelledPicture(f"{path.name}/{member_name}", label, split))
                 places.append(_Place(shard, member))
         if unlabelled := len(found.keys() - labels.keys()):
-            notes.append(f"{path}: {unlabelled:,} picture(s) without a label ({', '.join(LABEL_EXTENSIONS)}) skipped")
+            without = f"{plural(unlabelled, 'picture')} without a label ({', '.join(LABEL_EXTENSIONS)})"
+            notes.append(f"{path}: {without} skipped")
     if not pictures:
         raise DataError(f"{name}: holds no pictures with labels, such as 0001.jpg with 0001.cls")
 
