@@ -30,7 +30,7 @@ def photographic():
         (rng.normal(0, 0.3, shape).astype(np.float32), np.zeros(shape[-1] if len(shape) == 2 else shape[0]))
         for shape in PHOTOGRAPH_SHAPES
     ]
-    metadata = ModelMetadata(("ant", "bee"), Framing("whole", SIDE, SIDE, 3))
+    metadata = ModelMetadata(("mew", "gnu"), Framing("whole", SIDE, SIDE, 3))
     return Classifier(build_model(layers, metadata, PHOTOGRAPH_NETWORK))
 
 
@@ -203,6 +203,8 @@ def test_pad_buttons_and_answer_fit_the_window(visit, server, width, photograph)
     page = visit(server.url, viewport={"width": width, "height": 800})
     wait_for_answer(page)
     give(page, "choose", photograph)
+    lines = "(best) => best.clientHeight / parseFloat(getComputedStyle(best).lineHeight)"
+    assert page.locator("#best").evaluate(lines) < 1.5  # a name of three wide letters
     page.click("#camera")
     wait_for_camera(page)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width

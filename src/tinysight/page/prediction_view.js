@@ -66,7 +66,7 @@ export class PredictionView {
       probability: prediction.probability,
       rejected: prediction.is_rejected,
     });
-    page.best.classList.toggle("long", page.best.textContent.length > 3);
+    page.best.classList.toggle("long", page.best.textContent.length > 2);
     const spoken = `${prediction.class_name}, ${Math.round(100 * prediction.probability)} percent`;
     this.speak(isRejected ? this.words.noneOfThese : spoken);
   }
