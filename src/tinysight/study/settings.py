@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError, check_choice, check_number
@@ -39,6 +40,7 @@ class StudySettings:
         num_seeds: Number of trainings of each cell, 2 to 100.
         training: All other settings. Where it names no recipe: a constant rate of 0.001, no augmentation, no batch
             normalization, and enough epochs to overfit; on the features of a pretrained network, as `train` does.
+        weights: Another copy of the pretrained network's weights than that of the package of the extra ``photos``.
 
     Raises:
         SettingsError: A value is out of range.
@@ -51,6 +53,7 @@ class StudySettings:
     train_sizes: tuple[int | None, ...] = ()
     num_seeds: int = 5
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
         check_number("number of seeds", self.num_seeds, 2, MAX_SEEDS)
@@ -108,8 +111,8 @@ class StudySettings:
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings for JSON."""
-        return asdict(self)
+        """Return the settings for JSON, without the file of weights: another copy of it gives the same study."""
+        return {key: value for key, value in asdict(self).items() if key != "weights"}
 
 
 def _resolved(chosen: TrainingSettings, num_train: int, framing: str) -> ResolvedSettings:
