@@ -104,10 +104,10 @@ def wait_for_answer(page):
     )
 
 
-def give(page, how, data):
+def give(page, how, data, kind="image/png"):
     """Choose, paste or drop a picture file."""
     if how == "choose":
-        page.set_input_files("#file", {"name": "seven.png", "mimeType": "image/png", "buffer": data})
+        page.set_input_files("#file", {"name": "seven.png", "mimeType": kind, "buffer": data})
     else:
         page.evaluate(
             """([how, text]) => {

@@ -93,6 +93,22 @@ def test_a_picture_is_classified_and_shown_as_the_network_sees_it(page, how, pho
     np.testing.assert_array_equal(shown_by(page), photographic.frame(photograph).pixels)
 
 
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("PNG", "RGBA")])
+def test_a_picture_larger_than_a_service_takes_is_sent_smaller(page, server, kind, mode, photographic):
+    rng = np.random.default_rng(0)
+    colours = Image.fromarray(rng.integers(0, 256, (4, 6, 3), dtype=np.uint8))
+    large = colours.resize((6000, 4000), Image.Resampling.NEAREST).convert(mode)
+    large.save(file := io.BytesIO(), kind)
+    give(page, "choose", file.getvalue(), f"image/{kind.lower()}")
+    sent = Image.open(io.BytesIO(server.bodies[-1]))
+    assert (sent.format, sent.mode) == (kind, mode)
+    assert 3_900_000 < sent.width * sent.height <= 4_000_000
+    assert sent.width / sent.height == pytest.approx(1.5, abs=0.01)
+    expected = photographic.frame(large).pixels.astype(int)
+    assert np.abs(shown_by(page) - expected).mean() < 1
+    assert float(answered(page)["probability"]) == pytest.approx(photographic.predict(large)[0].probability, abs=0.01)
+
+
 def test_the_regions_that_decided_are_shown_if_asked_for(page, photograph, photographic):
     page.check("#why")
     give(page, "choose", photograph)

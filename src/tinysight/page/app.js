@@ -2,7 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { drawingAsPng, paintPad } from "./canvas.js";
-import { imageOf, listenForPictures } from "./picture_input.js";
+import { imageOf, listenForPictures, smallerFile } from "./picture_input.js";
 import { PredictionView } from "./prediction_view.js";
 import { LatestOnlyQueue } from "./request_queue.js";
 import { KeyboardPen, listenForPointer } from "./stroke_input.js";
@@ -142,7 +142,8 @@ class Pad {
   async take(file) {
     this.pen?.lift();
     this.camera?.stop();
-    this.history.addPicture({ file, image: await imageOf(file) });
+    const image = await imageOf(file);
+    this.history.addPicture({ file: this.camera ? await smallerFile(file, image) : file, image });
     this.change();
   }
 

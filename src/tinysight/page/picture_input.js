@@ -35,3 +35,19 @@ export function listenForPictures(page, onPicture) {
 export async function imageOf(file) {
   return await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => null);
 }
+
+const MOST_PIXELS = 4_000_000; // of a photograph; the network sees far fewer, and a service refuses large ones
+
+// Returns a photograph's file, of a large one a smaller copy. `image` is what imageOf() returned for it.
+export async function smallerFile(file, image) {
+  const scale = image ? Math.sqrt(MOST_PIXELS / (image.width * image.height)) : 1;
+  if (scale >= 1) return file;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.width, image.height].map((side) => Math.max(1, Math.floor(scale * side)));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const type = file.type === "image/jpeg" ? "image/jpeg" : "image/png"; // others may be transparent
+  const copy = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.95));
+  return copy ? new File([copy], file.name, { type }) : file;
+}
