@@ -117,30 +117,46 @@ def colours(number, size, is_grey=False):
 
 @pytest.mark.parametrize(
     ("size", "is_grey", "expected"),
-    [((64, 64), False, True), ((63, 200), False, False), ((320, 200), False, True), ((320, 200), True, False)],
+    [((64, 64), False, True), ((63, 200), False, False), ((320, 200), True, True), ((200, 63), True, False)],
 )
-def test_photographs_have_colour_and_64_pixels_on_each_side(size, is_grey, expected):
+def test_photographs_have_64_pixels_on_each_side(size, is_grey, expected):
     assert are_photographs(colours(5, size, is_grey)) == expected
 
 
-def test_one_grey_or_small_picture_among_others_does_not_decide():
-    few = [*colours(3, (80, 80), is_grey=True), *colours(3, (20, 20))]
-    assert are_photographs([*few, *colours(7, (200, 100))])
-    assert not are_photographs([*few, *colours(6, (200, 100))])
+def test_a_few_small_pictures_among_others_do_not_decide():
+    small = [*colours(6, (20, 20))]
+    assert are_photographs([*small, *colours(7, (200, 100))])
+    assert not are_photographs([*small, *colours(6, (200, 100))])
     assert not are_photographs([])
 
 
-def test_photographs_keep_more_pixels_where_that_is_asked_for(tmp_path):
-    for number, picture in enumerate(colours(8, (90, 70))):
-        (tmp_path / f"class{number % 2}").mkdir(exist_ok=True)
-        picture.save(tmp_path / f"class{number % 2}" / f"{number}.png")
-    large = load_images(tmp_path, photograph_size=(96, 80))
-    assert large.images.shape == (8, 96, 80, 3)
-    assert load_images(tmp_path, photograph_size=(96, 80)).images.shape == large.images.shape  # from the cache
-    assert load_images(tmp_path).images.shape == (8, 28, 28, 3)
-    assert load_images(tmp_path, image_size=(40, 30), photograph_size=(96, 80)).images.shape == (8, 40, 30, 3)
-    assert load_images(tmp_path, framing="ink", photograph_size=(96, 80)).images.shape == (8, 28, 28)
-    assert load_images(tmp_path, like=Framing("whole", 20, 10, 3), photograph_size=(96, 80)).images.shape[1:3] == (
-        20,
-        10,
-    )
+@pytest.fixture
+def shapes_of(tmp_path):
+    """Save pictures as class folders; gives what returns the shape of their images, if they are loaded so."""
+
+    def save(pictures):
+        for number, picture in enumerate(pictures):
+            (tmp_path / f"class{number % 2}").mkdir(exist_ok=True)
+            picture.save(tmp_path / f"class{number % 2}" / f"{number}.png")
+        return lambda **wanted: load_images(tmp_path, **wanted).images.shape[1:]
+
+    return save
+
+
+@pytest.mark.parametrize(("is_grey", "channels"), [(False, (3,)), (True, ())])
+def test_photographs_keep_more_pixels_where_that_is_asked_for(shapes_of, is_grey, channels):
+    shape = shapes_of(colours(8, (90, 70), is_grey))
+    for _ in range(2):  # from the cache
+        assert shape(photograph_size=(96, 80)) == (96, 80, *channels)
+    assert shape() == (28, 28, *channels)
+    assert shape(photograph_size=(96, 80)) == (96, 80, *channels)
+    assert shape(image_size=(40, 30), photograph_size=(96, 80)) == (40, 30, *channels)
+    assert shape(framing="ink", photograph_size=(96, 80)) == (28, 28)
+    assert shape(like=Framing("whole", 20, 10, 3), photograph_size=(96, 80)) == (20, 10, 3)
+    assert shape(channels=1, photograph_size=(96, 80)) == (96, 80)
+
+
+def test_drawn_characters_are_no_photographs(shapes_of):
+    shape = shapes_of(letters(8, side=105))
+    for _ in range(2):
+        assert shape(photograph_size=(96, 80)) == (28, 28)

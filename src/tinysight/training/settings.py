@@ -177,8 +177,8 @@ class TrainingSettings:
     network: str = _setting(
         "auto",
         "Dense layers on the pixels, a small convolutional network, or dense layers on the features of a pretrained "
-        "one; auto takes pretrained for colour pictures of 64 pixels or more, if it is installed, convolutional for "
-        "other colour pictures and grey ones of more than 32 pixels, dense for the rest.",
+        "one; auto takes pretrained for pictures of 64 pixels or more, in grey 96, if it is installed, convolutional "
+        "for other colour pictures and grey ones of more than 32 pixels, dense for drawn characters and the rest.",
         "Network",
         choices=NETWORKS,
     )
