@@ -5,8 +5,8 @@ their logits. As long as no unit of the network changes between off and on, the 
 plus a constant. So it is a sum without a remainder: for each pixel its value times the gradient of the score, and one
 number for the biases of all layers. A black pixel has the value 0 and contributes nothing.
 
-Where convolutions come first, and the dense layers read the mean of each channel, the same sum is over the places of
-the channels. Each place is one of the regions that the image is divided into.
+Where convolutions come first, and the dense layers read the mean of each channel, the same sum is over the rows and
+columns of the channels. Each place stands for one of the regions into which they divide the image.
 
 Sources: A. Shrikumar et al., "Not just a black box: learning important features through propagating activation
 differences", https://arxiv.org/abs/1605.01713. B. Zhou et al., "Learning deep features for discriminative
@@ -33,8 +33,8 @@ class Attribution:
     """Why images are of one class rather than of another.
 
     Attributes:
-        pixels: Contribution of each pixel to the score, float64 ``(num_images, *image_shape)``; positive where it
-            speaks for the class, negative where for the other.
+        pixels: Contribution of each pixel to the score, float64 ``(num_images, *image_shape)``, or of each region,
+            ``(num_images, rows, columns)``; positive where it speaks for the class, negative where for the other.
         bias: Contribution of the biases, float64 ``(num_images,)``.
         score: Logit of the class minus logit of the other, float64 ``(num_images,)``: the sum of both.
     """
@@ -59,33 +59,18 @@ def attribute(layers: Sequence[Layer], images: NDArray[np.uint8], classes: Class
 
 
 def attribute_regions(
-    layers: Sequence[Layer],
-    maps: NDArray[np.float32],
-    image_shape: tuple[int, ...],
-    classes: Classes,
-    others: Classes,
+    layers: Sequence[Layer], maps: NDArray[np.float32], classes: Classes, others: Classes
 ) -> Attribution:
     """Return how much each region contributes, where dense layers read the mean of each channel of convolutions.
 
     Args:
         layers: Weights and biases of the dense layers, as for `attribute`.
-        maps: What convolutions give, ``(num_images, channels, rows, columns)``.
-        image_shape: Shape of an image; it is divided into rows and columns of regions.
+        maps: What the convolutions give, ``(num_images, channels, rows, columns)``.
         classes: A class for each image, such as the predicted one.
         others: Another for each, such as the true one.
-
-    Returns:
-        The attribution. A region's contribution is shared out to its pixels equally.
     """
     gradient, bias, score = _explain(layers, maps.mean(axis=(2, 3), dtype=np.float64), classes, others)
-    regions = np.einsum("nc,nchw->nhw", gradient, maps) / np.prod(maps.shape[2:])
-    # The row and the column of each pixel's region, and how many values a region has
-    height, width, *channels = image_shape
-    rows, columns = np.arange(height) * maps.shape[2] // height, np.arange(width) * maps.shape[3] // width
-    num_values = np.outer(np.bincount(rows), np.bincount(columns)) * np.prod(channels, dtype=int)
-    pixels = (regions / num_values)[:, rows][:, :, columns]
-    pixels = np.broadcast_to(pixels.reshape(*pixels.shape, *(1 for _ in channels)), (len(maps), *image_shape))
-    return Attribution(pixels, bias, score)
+    return Attribution(np.einsum("nc,nchw->nhw", gradient, maps) / np.prod(maps.shape[2:]), bias, score)
 
 
 def _explain(
@@ -117,7 +102,7 @@ def _explain(
 
 
 def overlay(image: NDArray[np.uint8], contributions: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return an image with its pixels coloured by what they contribute.
+    """Return an image with its pixels coloured by what they, or their regions, contribute.
 
     Args:
         image: uint8 ``(height, width)`` or ``(height, width, 3)``.
@@ -127,11 +112,12 @@ def overlay(image: NDArray[np.uint8], contributions: NDArray[np.float64]) -> NDA
         uint8 ``(height, width, 3)``: `FOR_COLOUR` or `AGAINST_COLOUR` over the darkened image, stronger the more a
         pixel contributes, and darker where the image is. The square root makes small contributions visible.
     """
-    if image.ndim == 3:
-        image, contributions = image.mean(axis=-1), contributions.sum(axis=-1)
-    largest = np.abs(contributions).max() or 1.0
-    strength = np.sqrt(np.abs(contributions) / largest)[..., np.newaxis]
-    level = image[..., np.newaxis] / 255
-    colours = np.where((contributions > 0)[..., np.newaxis], FOR_COLOUR, AGAINST_COLOUR) * (0.5 + 0.5 * level)
+    grey = image.mean(axis=-1) if image.ndim == 3 else image
+    summed = contributions.sum(axis=-1) if contributions.ndim == 3 else contributions
+    rows, columns = (np.arange(side) * number // side for side, number in zip(grey.shape, summed.shape, strict=True))
+    of_pixels = summed[np.ix_(rows, columns)][..., np.newaxis]
+    strength = np.sqrt(np.abs(of_pixels) / (np.abs(summed).max() or 1.0))
+    level = grey[..., np.newaxis] / 255
+    colours = np.where(of_pixels > 0, FOR_COLOUR, AGAINST_COLOUR) * (0.5 + 0.5 * level)
     coloured: NDArray[np.uint8] = np.rint(strength * colours + (1 - strength) * 102 * level).astype(np.uint8)
     return coloured

@@ -206,7 +206,7 @@ class Classifier:
             raise TinysightError("which pixels decided is not computed for this network")
         maps = [self._convolutions.run(None, {"images": batch})[0] for _, batch in self._batches(images)]
         dense = [layer for layer in self.layers if layer[0].ndim == 2]
-        return attribute_regions(dense, np.concatenate(maps), self.framing.image_shape, classes, others)
+        return attribute_regions(dense, np.concatenate(maps), classes, others)
 
     @cached_property
     def _convolutions(self) -> Any:

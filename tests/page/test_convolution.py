@@ -19,7 +19,7 @@ const { stored, images } = JSON.parse(readFileSync("given.json", "utf8"));
 const network = new ConvolutionalNetwork(stored);
 const answers = images.map((image) => {
   const pixels = Uint8Array.from(image);
-  return [[...network.probabilities(pixels)], [...network.attribution(pixels, 0, 1).pixels]];
+  return [[...network.probabilities(pixels)], network.attribution(pixels, 0, 1)];
 });
 console.log(JSON.stringify(answers));
 """
@@ -37,8 +37,9 @@ def by_the_page(stored, images, folder):
     (folder / "given.json").write_text(json.dumps(given))
     done = subprocess.run([node, "program.js"], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    probabilities, contributions = zip(*json.loads(done.stdout), strict=True)
-    return np.array(probabilities), np.array(contributions).reshape(images.shape)
+    probabilities, attributions = zip(*json.loads(done.stdout), strict=True)
+    contributions = [np.array(list(one["pixels"].values())).reshape(one["shape"]) for one in attributions]
+    return np.array(probabilities), np.array(contributions)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (9, 12, 3), (17, 8, 1)])

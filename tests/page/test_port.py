@@ -157,21 +157,25 @@ def attribution_calls(rng, shape, widths):
     about = f"{shape} to {widths}"
     expected = result.pixels.ravel(), result.bias.item(), result.score.item()
     yield Call("attribution", "attribute", (as_scripts_have_them, flat(image), 2, 0), expected, about)
-    yield region_call(rng, shape, layers, as_scripts_have_them)
+    yield region_call(rng, layers, as_scripts_have_them, about)
+    framing = dict(zip(("height", "width", "channels"), shape, strict=True))
     for contributions in (result.pixels[0], np.zeros(shape)):
         picture, parts = (image, contributions) if shape[2] == 3 else (image[..., 0], contributions[..., 0])
-        given = flat(image), flat(contributions), shape[2]
+        given = flat(image), flat(contributions), shape[:2], framing
         yield Call("attribution", "overlay", given, attribution.overlay(picture, parts), about)
+    regions = rng.normal(size=(2, 3))
+    picture = image if shape[2] == 3 else image[..., 0]
+    given = flat(image), flat(regions), regions.shape, framing
+    yield Call("attribution", "overlay", given, attribution.overlay(picture, regions), about)
 
 
-def region_call(rng, shape, layers, as_scripts_have_them):
+def region_call(rng, layers, as_scripts_have_them, about):
     """Return a call for layers that read the mean of each channel, of random values."""
     maps = rng.normal(size=(1, len(layers[0][0]), 2, 3)).astype(np.float32)
-    result = attribution.attribute_regions(layers, maps, shape, [2], [0])
+    result = attribution.attribute_regions(layers, maps, [2], [0])
     given = {"channels": maps.shape[1], "rows": 2, "columns": 3, "values": flat(maps.astype(float))}
-    framing = dict(zip(("height", "width", "channels"), shape, strict=True))
     expected = result.pixels.ravel(), result.bias.item(), result.score.item()
-    return Call("attribution", "attributeRegions", (as_scripts_have_them, given, framing, 2, 0), expected, f"{shape}")
+    return Call("attribution", "attributeRegions", (as_scripts_have_them, given, 2, 0), expected, about)
 
 
 def background_call(picture, about):

@@ -49,47 +49,40 @@ export function attribute(layers, pixels, one, other) {
   return { pixels: slopes.map((slope, place) => slope * inputs[place]), bias, score };
 }
 
-// The same where dense layers read the mean of each channel of `maps`. An image of `height` times `width` pixels with
-// `channels` is divided into regions. What a region contributes is shared out to its pixels equally.
-export function attributeRegions(layers, maps, { height, width, channels }, one, other) {
-  const number = maps.rows * maps.columns;
-  const ofChannel = Array.from({ length: maps.channels }, (_, channel) =>
-    maps.values.subarray(channel * number, (channel + 1) * number),
+// The same where dense layers read the mean of each channel of `maps`; `pixels` is then what the regions contribute.
+export function attributeRegions(layers, { channels, rows, columns, values }, one, other) {
+  const number = rows * columns;
+  const ofChannel = Array.from({ length: channels }, (_, channel) =>
+    values.subarray(channel * number, (channel + 1) * number),
   );
-  const means = Float64Array.from(ofChannel, (values) => values.reduce((sum, value) => sum + value, 0) / number);
+  const means = Float64Array.from(ofChannel, (some) => some.reduce((sum, value) => sum + value, 0) / number);
   const { slopes, bias, score } = explainScore(layers, means, one, other);
-  const regionOf = (value) => {
-    const pixel = Math.floor(value / channels);
-    const row = Math.floor((Math.floor(pixel / width) * maps.rows) / height);
-    return row * maps.columns + Math.floor(((pixel % width) * maps.columns) / width);
-  };
-  const places = Int32Array.from({ length: height * width * channels }, (_, value) => regionOf(value));
-  const sizes = new Float64Array(number);
-  places.forEach((region) => (sizes[region] += 1));
-  const shares = sizes.map((size, region) => {
-    const sum = ofChannel.reduce((all, values, channel) => all + slopes[channel] * values[region], 0);
-    return sum / number / size;
-  });
-  return { pixels: Float64Array.from(places, (region) => shares[region]), bias, score };
+  const regions = new Float64Array(number).map((_, region) =>
+    ofChannel.reduce((sum, some, channel) => sum + (slopes[channel] * some[region]) / number, 0),
+  );
+  return { pixels: regions, bias, score };
 }
 
-// Returns the colours of an image, red, green, blue, red, …, with each pixel coloured by what it contributes.
-export function overlay(image, contributions, channels) {
-  const number = image.length / channels;
-  const sum = (values, pixel) => {
+// Returns the colours of an image, red, green, blue, red, …, with each pixel coloured by what it, or its region,
+// contributes. `shape` has the rows and columns of the contributions.
+export function overlay(image, contributions, [rows, columns], { height, width, channels }) {
+  const sumOf = (values, each, place) => {
     let total = 0;
-    for (let channel = 0; channel < channels; channel++) total += values[channels * pixel + channel];
+    for (let part = 0; part < each; part++) total += values[each * place + part];
     return total;
   };
-  const totals = Array.from({ length: number }, (_, pixel) => sum(contributions, pixel));
+  const each = contributions.length / (rows * columns);
+  const totals = Float64Array.from({ length: rows * columns }, (_, place) => sumOf(contributions, each, place));
   const largest = totals.reduce((most, total) => Math.max(most, Math.abs(total)), 0) || 1;
-  const coloured = new Uint8ClampedArray(3 * number);
-  totals.forEach((total, pixel) => {
+  const coloured = new Uint8ClampedArray(3 * height * width);
+  for (let pixel = 0; pixel < height * width; pixel++) {
+    const row = Math.floor((Math.floor(pixel / width) * rows) / height);
+    const total = totals[row * columns + Math.floor(((pixel % width) * columns) / width)];
     const strength = Math.sqrt(Math.abs(total) / largest);
-    const level = sum(image, pixel) / channels / 255;
+    const level = sumOf(image, channels, pixel) / channels / 255;
     const [red, green, blue] = total > 0 ? FOR_COLOUR : AGAINST_COLOUR;
     const mixed = (share) => strength * share * (0.5 + 0.5 * level) + (1 - strength) * 102 * level;
     coloured.set([mixed(red), mixed(green), mixed(blue)], 3 * pixel);
-  });
+  }
   return coloured;
 }

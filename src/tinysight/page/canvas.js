@@ -47,13 +47,13 @@ export function drawingAsPng(strokes) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-// Paints the network's input pixel by pixel, coloured by `contributions` if there are some; without pixels it is black.
-export function paintInput(canvas, framing, pixels, contributions = null) {
+// Paints the network's input pixel by pixel, coloured by an attribution if there is one; without pixels it is black.
+export function paintInput(canvas, framing, pixels, attribution = null) {
   canvas.width = framing.width;
   canvas.height = framing.height;
   const picture = new ImageData(framing.width, framing.height);
-  const levels = contributions ? overlay(pixels, contributions, framing.channels) : pixels;
-  const channels = contributions ? 3 : framing.channels;
+  const levels = attribution ? overlay(pixels, attribution.pixels, attribution.shape, framing) : pixels;
+  const channels = attribution ? 3 : framing.channels;
   for (let i = 0; i < framing.width * framing.height; i++) {
     for (let channel = 0; channel < 3; channel++) {
       const value = channels === 1 ? levels?.[i] : levels?.[3 * i + channel];

@@ -102,7 +102,8 @@ export class ConvolutionalNetwork {
   attribution(pixels, one, other) {
     const operations = this.network.slice(0, this.network.findIndex(({ kind }) => kind === "GlobalAveragePool"));
     const denseLayers = this.layers.slice(operations.filter(hasWeights).length);
-    return attributeRegions(denseLayers, this.run(pixels, operations), this.framing, one, other);
+    const maps = this.run(pixels, operations);
+    return { ...attributeRegions(denseLayers, maps, one, other), shape: [maps.rows, maps.columns] };
   }
 
   run(pixels, operations) {

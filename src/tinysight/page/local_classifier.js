@@ -18,7 +18,7 @@ export class LocalClassifier {
   }
 
   // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}, as ServiceClient does; if it is
-  // wanted, also attribution: {class_name, other, score, bias, pixels}.
+  // wanted, also attribution: {class_name, other, score, bias, shape, pixels}.
   async predict(file, top = 1, signal = null, hasAttribution = false) {
     const picture = await readPicture(file);
     const { pixels, note, fault } = framePicture(picture, this.stored.framing);
@@ -36,6 +36,7 @@ export class LocalClassifier {
 
   attribution(pixels, [{ class_name }, { class_name: other }]) {
     const [one, second] = [class_name, other].map((name) => this.stored.class_names.indexOf(name));
-    return { class_name, other, ...this.network.attribution(pixels, one, second) };
+    const { height, width } = this.stored.framing;
+    return { class_name, other, shape: [height, width], ...this.network.attribution(pixels, one, second) };
   }
 }

@@ -55,7 +55,7 @@ export class PredictionView {
     const note = !isPicture && isBlank(prediction) ? TOO_SMALL : prediction.note;
     page.note.textContent = isNoteShown ? note : "";
     const attribution = isBlank(prediction) ? undefined : prediction.attribution;
-    paintInput(page.input, this.framing, prediction.pixels, attribution?.pixels);
+    paintInput(page.input, this.framing, prediction.pixels, attribution);
     const size = `${this.framing.width}×${this.framing.height}`;
     page.input.setAttribute("aria-label", `What the network sees, ${size} pixels`);
     this.explain(attribution);

@@ -14,7 +14,7 @@ export class ServiceClient {
   }
 
   // Returns {source, class_name, probability, ranking, is_rejected, note, pixels}; the pixels are a Uint8Array.
-  // If it is wanted, also attribution: {class_name, other, score, bias, pixels}; these pixels are a Float32Array.
+  // If it is wanted, also attribution: {class_name, other, score, bias, shape, pixels}; its pixels are a Float32Array.
   async predict(picture, top, signal, hasAttribution = false) {
     const options = { method: "POST", body: picture, signal };
     const wanted = hasAttribution ? "&attribution=true" : "";

@@ -46,9 +46,12 @@ class PixelAttribution(BaseModel):
     other: str = Field(description="The second most probable class.")
     score: float = Field(description="Logit of class_name minus logit of other: the sum of all pixels and bias.")
     bias: float = Field(description="What the biases of the network contribute to the score.")
+    shape: list[int] = Field(
+        description="Shape of pixels: that of the classifier's input; behind convolutions rows and columns of regions."
+    )
     pixels: str = Field(
-        description="What each pixel contributes to it: float32, little-endian, row by row, as base64; positive for "
-        "class_name, negative for other."
+        description="What each pixel or region contributes to it: float32, little-endian, row by row, as base64; "
+        "positive for class_name, negative for other."
     )
 
 
@@ -61,7 +64,7 @@ MEMBERS["pixels"] = (
 )
 MEMBERS["attribution"] = (
     PixelAttribution | None,
-    Field(None, description="Which pixels decided, if asked for; dense networks only."),
+    Field(None, description="Which pixels decided, if asked for and computed."),
 )
 PicturePrediction = create_model(
     "PicturePrediction",

@@ -195,8 +195,9 @@ def _attribution(classifier: Classifier, prediction: Prediction, pixels: NDArray
     index = classifier.class_names.index
     result = classifier.attribution(pixels[np.newaxis], [index(name)], [index(other)])
     contributions = b64encode(result.pixels.astype("<f4").tobytes()).decode()
-    score, bias = result.score.item(), result.bias.item()
-    return {"class_name": name, "other": other, "score": score, "bias": bias, "pixels": contributions}
+    sums = {"score": result.score.item(), "bias": result.bias.item()}
+    shape = list(result.pixels.shape[1:])
+    return {"class_name": name, "other": other, **sums, "shape": shape, "pixels": contributions}
 
 
 def main() -> None:
