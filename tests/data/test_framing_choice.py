@@ -123,6 +123,20 @@ def test_photographs_have_64_pixels_on_each_side(size, is_grey, expected):
     assert are_photographs(colours(5, size, is_grey)) == expected
 
 
+def test_no_more_pictures_are_looked_at_than_are_needed():
+    for pictures, expected in ((letters(200), "ink"), (textures(200), "whole")):
+        assert choose_framing(pictures) == expected
+        assert len(list(pictures)) == 175  # left
+    mixed = iter([*letters(12), *textures(13)] * 8)
+    assert choose_framing(mixed) == "whole"
+    assert not list(mixed)
+
+
+def test_classes_that_follow_one_another_are_all_looked_at(shapes_of):
+    shape = shapes_of([*letters(40), *(texture.resize((64, 64)) for texture in textures(60))])
+    assert shape() == (28, 28, 3)  # whole, in colour
+
+
 def test_a_few_small_pictures_among_others_do_not_decide():
     small = [*colours(6, (20, 20))]
     assert are_photographs([*small, *colours(7, (200, 100))])

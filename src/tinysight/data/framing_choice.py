@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,11 @@ from .array_forms import ReadyImages
 from .dataset import SPLITS
 from .listing import Listing
 
-SAMPLE_SIZE = 200  # images that decide; they take about a second
-MIN_DRAWINGS = 0.5  # of the sample
+SAMPLE_SIZE = 200  # images that decide, at most
+ROUND_SIZE = (
+    25  # of these are looked at before it is asked whether more are needed; large ones take a tenth of a second
+)
+CERTAINTY = 4.0  # standard deviations of a share that is one half: where more than that is on one side, no more are
 NUM_PHOTOGRAPHS = 16  # pictures that tell whether a set is one of photographs; large ones take a tenth of a second each
 MIN_PHOTOGRAPH_SIDE = 64  # pixels; smaller pictures are icons, or thumbnails that show too little
 
@@ -26,9 +30,16 @@ TEST, UNUSED = SPLITS.index("test"), SPLITS.index("unused")
 
 
 def choose_framing(sample: Iterable[Image.Image]) -> str:
-    """Return ``ink`` where most pictures of a sample show one drawn character on an even background, else ``whole``."""
-    found = [is_drawing(np.asarray(picture.convert("L"))) for picture in sample]
-    return "ink" if sum(found) > MIN_DRAWINGS * len(found) else "whole"
+    """Return ``ink`` where most pictures of a sample show one drawn character on an even background, else ``whole``.
+
+    Of a large sample no more pictures are taken than are needed to be certain.
+    """
+    majority = 0  # how many more are drawings than are not
+    for number, picture in enumerate(sample, 1):
+        majority += 1 if is_drawing(np.asarray(picture.convert("L"))) else -1
+        if number % ROUND_SIZE == 0 and abs(majority) > CERTAINTY * sqrt(number):
+            break
+    return "ink" if majority > 0 else "whole"
 
 
 def are_photographs(sample: Iterable[Image.Image]) -> bool:
@@ -38,24 +49,27 @@ def are_photographs(sample: Iterable[Image.Image]) -> bool:
 
 
 def array_sample(images: ReadyImages) -> Iterator[Image.Image]:
-    """Yield some of many images, at equal distances."""
-    return (Image.fromarray(images.rows([row])[0]) for row in _sample(len(images)))
+    """Yield some of many images, see `_rounds`."""
+    return (Image.fromarray(images.rows([row])[0]) for rows in _rounds(len(images)) for row in rows)
 
 
 def picture_sample(listing: Listing, most: int = SAMPLE_SIZE) -> Iterator[Image.Image]:
-    """Yield some of the training pictures, at equal distances; those that cannot be read are passed over."""
+    """Yield some of the training pictures, see `_rounds`; those that cannot be read are passed over."""
     for_training = [row for row, one in enumerate(listing.pictures) if one.split != "test"]
     rows = for_training or range(len(listing.pictures))
     with without_warnings():
-        for content in listing.contents([rows[place] for place in _sample(len(rows), most)]):
-            with suppress(PictureError):
-                if not isinstance(content, PictureError):
-                    yield read_picture(content)
+        for places in _rounds(len(rows), most):
+            for content in listing.contents([rows[place] for place in places]):
+                with suppress(PictureError):
+                    if not isinstance(content, PictureError):
+                        yield read_picture(content)
 
 
-def _sample(num_images: int, most: int = SAMPLE_SIZE) -> list[int]:
-    rows = np.linspace(0, num_images - 1, min(num_images, most)).round().astype(int)
-    return [int(row) for row in rows]
+def _rounds(num_images: int, most: int = SAMPLE_SIZE) -> Iterator[list[int]]:
+    """Yield the rows of a sample at equal distances, in rounds of rising rows that are as far apart as can be."""
+    rows = np.linspace(0, num_images - 1, min(num_images, most)).round().astype(int).tolist()
+    num_rounds = -(-len(rows) // ROUND_SIZE)
+    return (rows[first::num_rounds] for first in range(num_rounds))
 
 
 def leave_out_blank(split: NDArray[np.integer], faults: Mapping[int, str], sources: Sequence[str]) -> list[str]:
