@@ -1,6 +1,6 @@
 """Keras's transfer learning as in its guides: a frozen network, pooling, dropout and one dense layer, for ten epochs.
 
-It has random instead of pretrained weights, which would have to be downloaded: only its time is of use.
+Keras downloads the weights of its own networks, so the frozen network is the same EfficientNet-Lite0 as Tinysight's.
 """
 
 import os
@@ -10,6 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import folders
 import keras
 import numpy as np
+
+from tinysight.training.efficientnet import efficientnet_lite0, folded_layers, set_pretrained
+from tinysight.training.pretrained_weights import load_weights
 
 EPOCHS = 10
 
@@ -28,11 +31,11 @@ test = keras.utils.image_dataset_from_directory(
 )
 labels = np.concatenate([batch for _, batch in test])
 
-base = keras.applications.MobileNetV2(input_shape=(224, 224, 3), include_top=False, weights=None)
+base = efficientnet_lite0((224, 224, 3))  # with pooling
+set_pretrained(base, folded_layers(load_weights()))
 base.trainable = False
 inputs = keras.Input((224, 224, 3))
-x = keras.layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-x = keras.layers.GlobalAveragePooling2D()(base(x, training=False))
+x = base(keras.layers.Rescaling(1 / 255)(inputs), training=False)
 x = keras.layers.Dropout(0.2)(x)
 model = keras.Model(inputs, keras.layers.Dense(len(train.class_names))(x))
 model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
