@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from tinysight.data import picture_loading
 from tinysight.data.framing_choice import are_photographs, choose_framing
 from tinysight.data.loading import load_images
 from tinysight.preprocessing.framing import Framing
@@ -170,7 +171,9 @@ def test_photographs_keep_more_pixels_where_that_is_asked_for(shapes_of, is_grey
     assert shape(channels=1, photograph_size=(96, 80)) == (96, 80)
 
 
-def test_drawn_characters_are_no_photographs(shapes_of):
+def test_drawn_characters_are_no_photographs(shapes_of, monkeypatch):
     shape = shapes_of(letters(8, side=105))
     for _ in range(2):
         assert shape(photograph_size=(96, 80)) == (28, 28)
+    monkeypatch.setattr(picture_loading, "decode_pictures", None)
+    assert shape() == (28, 28)  # the same cached set

@@ -19,9 +19,7 @@ from .dataset import SPLITS
 from .listing import Listing
 
 SAMPLE_SIZE = 200  # images that decide, at most
-ROUND_SIZE = (
-    25  # of these are looked at before it is asked whether more are needed; large ones take a tenth of a second
-)
+ROUND_SIZE = 25  # of these are looked at before it is asked whether more are needed
 CERTAINTY = 4.0  # standard deviations of a share that is one half: where more than that is on one side, no more are
 NUM_PHOTOGRAPHS = 16  # pictures that tell whether a set is one of photographs; large ones take a tenth of a second each
 MIN_PHOTOGRAPH_SIDE = 64  # pixels; smaller pictures are icons, or thumbnails that show too little
@@ -43,7 +41,7 @@ def choose_framing(sample: Iterable[Image.Image]) -> str:
 
 
 def are_photographs(sample: Iterable[Image.Image]) -> bool:
-    """Tell whether most of a sample, which are no drawings, have `MIN_PHOTOGRAPH_SIDE` pixels or more a side."""
+    """Tell whether most pictures of a sample have `MIN_PHOTOGRAPH_SIDE` pixels or more a side, as photographs have."""
     found = [min(picture.size) >= MIN_PHOTOGRAPH_SIDE for picture in sample]
     return sum(found) > len(found) / 2
 

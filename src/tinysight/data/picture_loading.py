@@ -41,10 +41,10 @@ def load_pictures(listing: Listing, name: str, wanted: Wanted, listed_name: str,
     Raises:
         DataError: None of them can be read.
     """
-    wanted = _settled(listing, name, wanted)
+    wanted, method = _settled(listing, name, wanted)
     key = _key(listing, wanted)
     if (cached := open_cached(key, name)) is None:
-        cached = _decode(listing, key, name, wanted, listed_name, progress)
+        cached = _decode(listing, key, name, replace(wanted, framing=method), listed_name, progress)
     skipped, unreadable = (*listing.notes, *cached.skipped), (*listing.problems, *cached.unreadable)
     return replace(cached, skipped=skipped, unreadable=unreadable)
 
@@ -53,15 +53,20 @@ def _key(listing: Listing, wanted: Wanted) -> str:
     return cache.fingerprint("pictures", listing.key, asdict(wanted))
 
 
-def _settled(listing: Listing, name: str, wanted: Wanted) -> Wanted:
-    """Return what is wanted, less the size of photographs where there are none: one cached set then serves everyone."""
+def _settled(listing: Listing, name: str, wanted: Wanted) -> tuple[Wanted, str | None]:
+    """Return what is wanted, less the size of photographs where there are none: one cached set then serves everyone.
+
+    Returns:
+        That, and the method of framing if it is known.
+    """
     if not wanted.photograph_size or open_cached(_key(listing, wanted), name):
-        return wanted
+        return wanted, wanted.framing
     without = replace(wanted, photograph_size=None)
     cached = open_cached(_key(listing, without), name)
-    if cached and cached.framing.method == "ink":
-        return without
-    return wanted if are_photographs(picture_sample(listing, NUM_PHOTOGRAPHS)) else without
+    if (cached and cached.framing.method == "ink") or not are_photographs(picture_sample(listing, NUM_PHOTOGRAPHS)):
+        return without, wanted.framing
+    method = wanted.framing or choose_framing(picture_sample(listing))
+    return (wanted if method == "whole" else without), method
 
 
 def _decode(
