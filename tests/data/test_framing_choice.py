@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from tinysight.data import picture_loading
+from tinysight.data import framing_choice, picture_loading
 from tinysight.data.framing_choice import are_photographs, choose_framing
 from tinysight.data.loading import load_images
 from tinysight.preprocessing.framing import Framing
@@ -128,9 +128,22 @@ def test_no_more_pictures_are_looked_at_than_are_needed():
     for pictures, expected in ((letters(200), "ink"), (textures(200), "whole")):
         assert choose_framing(pictures) == expected
         assert len(list(pictures)) == 175  # left
+    clear_later = iter([*letters(20), *textures(5)] * 8)
+    assert choose_framing(clear_later) == "ink"
+    assert len(list(clear_later)) == 125  # after the second round
     mixed = iter([*letters(12), *textures(13)] * 8)
     assert choose_framing(mixed) == "whole"
     assert not list(mixed)
+
+
+@pytest.mark.parametrize("number", [1, 24, 26, 76, 199, 200, 5_000])
+def test_a_sample_is_spread_over_all_pictures_from_its_first_round_on(number):
+    rounds = list(framing_choice._rounds(number))
+    together = [row for rows in rounds for row in rows]
+    assert len(together) == len(set(together)) == min(number, 200)
+    assert all(rows == sorted(rows) for rows in rounds)
+    assert (rounds[0][0], rounds[0][-1]) == (0, number - 1)
+    assert np.diff([-1, *rounds[0], number]).max() <= number / 20 + 2
 
 
 def test_classes_that_follow_one_another_are_all_looked_at(shapes_of):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from math import sqrt
 
 import numpy as np
@@ -19,7 +20,7 @@ from .dataset import SPLITS
 from .listing import Listing
 
 SAMPLE_SIZE = 200  # images that decide, at most
-ROUND_SIZE = 25  # of these are looked at before it is asked whether more are needed
+ROUNDS = (25, 50)  # of these are looked at before it is asked whether more are needed; then all others
 CERTAINTY = 4.0  # standard deviations of a share that is one half: where more than that is on one side, no more are
 NUM_PHOTOGRAPHS = 16  # pictures that tell whether a set is one of photographs; large ones take a tenth of a second each
 MIN_PHOTOGRAPH_SIDE = 64  # pixels; smaller pictures are icons, or thumbnails that show too little
@@ -32,10 +33,10 @@ def choose_framing(sample: Iterable[Image.Image]) -> str:
 
     Of a large sample no more pictures are taken than are needed to be certain.
     """
-    majority = 0  # how many more are drawings than are not
+    majority, ends = 0, [*accumulate(ROUNDS)]  # how many more are drawings than are not
     for number, picture in enumerate(sample, 1):
         majority += 1 if is_drawing(np.asarray(picture.convert("L"))) else -1
-        if number % ROUND_SIZE == 0 and abs(majority) > CERTAINTY * sqrt(number):
+        if number in ends and abs(majority) > CERTAINTY * sqrt(number):
             break
     return "ink" if majority > 0 else "whole"
 
@@ -64,10 +65,17 @@ def picture_sample(listing: Listing, most: int = SAMPLE_SIZE) -> Iterator[Image.
 
 
 def _rounds(num_images: int, most: int = SAMPLE_SIZE) -> Iterator[list[int]]:
-    """Yield the rows of a sample at equal distances, in rounds of rising rows that are as far apart as can be."""
-    rows = np.linspace(0, num_images - 1, min(num_images, most)).round().astype(int).tolist()
-    num_rounds = -(-len(rows) // ROUND_SIZE)
-    return (rows[first::num_rounds] for first in range(num_rounds))
+    """Yield the rows of a sample at equal distances: in each round rising ones, since archives are read in order."""
+    left = _at_equal_distances(range(num_images), most)
+    for size in (*ROUNDS, most):
+        if left:
+            yield (rows := _at_equal_distances(left, size))
+            left = [row for row in left if row not in rows]
+
+
+def _at_equal_distances(rows: Sequence[int], most: int) -> list[int]:
+    places = np.linspace(0, len(rows) - 1, min(len(rows), most)).round().astype(int)
+    return [rows[place] for place in places.tolist()]
 
 
 def leave_out_blank(split: NDArray[np.integer], faults: Mapping[int, str], sources: Sequence[str]) -> list[str]:
