@@ -6,11 +6,11 @@ plus a constant. So it is a sum without a remainder: for each pixel its value ti
 number for the biases of all layers. A black pixel has the value 0 and contributes nothing.
 
 Where convolutions come first, and the dense layers read the mean of each channel, the same sum is over the rows and
-columns of the channels. Each place stands for one of the regions into which they divide the image.
+columns of the channels. These divide the image into regions: class activation maps.
 
 Sources: A. Shrikumar et al., "Not just a black box: learning important features through propagating activation
 differences", https://arxiv.org/abs/1605.01713. B. Zhou et al., "Learning deep features for discriminative
-localization" (class activation maps), https://arxiv.org/abs/1512.04150.
+localization", https://arxiv.org/abs/1512.04150.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..escapes import printable
+from ..wording import listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,7 @@ def show_images(images: "ImageSet") -> None:
     height, width, *channels = images.framing.image_shape
     kind = "colour" if channels else "grey"
     count = f"{len(images):,} {kind} images of {height}×{width}, {len(images.class_names)} classes"
-    print_line(f"{images.name}: {count}: {_listed(images.class_names)}")
+    print_line(f"{images.name}: {count}: {listed(images.class_names, NUM_CLASSES_NAMED)}")
     print_line(FRAMING_LINES[images.framing.method])
 
 
@@ -145,11 +146,6 @@ def show_network(settings: "TrainingSettings", images: "ImageSet", weights: "Pat
         settings.for_features()
     if network != "dense" or settings.network != "auto" or images.framing.channels == 3:
         print_line(f"network {network}: {reason}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NUM_CLASSES_NAMED} more" if len(names) > NUM_CLASSES_NAMED else ""
-    return ", ".join(names[:NUM_CLASSES_NAMED]) + more
 
 
 @contextmanager

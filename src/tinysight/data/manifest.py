@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import DataError
 from ..escapes import printable
 from ..preprocessing.formats import has_suffix
-from ..wording import plural
+from ..wording import listed, plural
 from . import cache
 from .class_names import in_order
 from .dataset import SPLITS, ImageSet
@@ -130,9 +130,8 @@ def _file_and_label(table: Table, path: Path) -> tuple[int, int]:
 
 
 def _unknown_columns(columns: Sequence[str], path: Path) -> DataError:
-    found = ", ".join(printable(one)[:40] for one in columns[:MAX_LISTED])
-    more = f" and {len(columns) - MAX_LISTED} more" if len(columns) > MAX_LISTED else ""
-    return DataError(f"{path}: its columns are {found}{more}; expected file and label, perhaps with split and group")
+    found = listed([printable(one)[:40] for one in columns], MAX_LISTED)
+    return DataError(f"{path}: its columns are {found}; expected file and label, perhaps with split and group")
 
 
 def tree_of_rows(rows: Sequence[Row], folder: str) -> Tree | None:

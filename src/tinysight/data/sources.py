@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..wording import listed
 from . import cache, parquet
 from .archives import is_archive, is_tar, read_archive
 from .array_forms import SplitArrays
@@ -305,7 +306,6 @@ def _nothing_known(tree: Tree, reason: DataError | None) -> DataError:
     if tree.pictures and reason and "no pictures in class folders" not in str(reason):
         return reason
     others = [name for names in tree.others.values() for name in names]
-    more = f" and {len(others) - MAX_LISTED} more" if len(others) > MAX_LISTED else ""
-    beside = f"; it holds {', '.join(others[:MAX_LISTED])}{more}" if others else ""
+    beside = f"; it holds {listed(others, MAX_LISTED)}" if others else ""
     expected = f"holds no pictures in class folders (such as {Path(tree.name, 'CLASS', 'PICTURE.png')})"
     return DataError(f"{tree.name}: {expected}, nor another form that is known{beside}; {FORMS_ADVICE}")

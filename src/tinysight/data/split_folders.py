@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..errors import DataError
+from ..wording import listed
 from .split_names import says_no_class, split_name, splits_of
 
 MANIFEST_ADVICE = "or give a manifest with columns file,label,split (docs/data.md)"
@@ -162,10 +163,11 @@ def _splits_of_parts(parts: Mapping[str, _Node], folders: Mapping[str, _Node], n
         looks_split = len(all_names) > 1 and len(shared) >= MIN_SHARED * len(all_names) and len(parts) == len(folders)
         unknown = [key for key in parts if looks_split and below[key] & shared]
     if unknown:
-        holding = f"hold{'s' * (len(unknown) == 1)} folders of the same names ({_listed(sorted(shared))})"
+        holding = f"hold{'s' * (len(unknown) == 1)} folders of the same names ({listed(sorted(shared), MAX_NAMES)})"
+        as_known = f" as {listed([*splits], MAX_NAMES)}" if splits else ""
         raise DataError(
-            f"{name}: {_listed(unknown)} {holding}{f' as {_listed(list(splits))}' if splits else ''}, as splits of one "
-            f"set do, but the names do not say which; rename them to train, validation or test, {MANIFEST_ADVICE}"
+            f"{name}: {listed([*unknown], MAX_NAMES)} {holding}{as_known}, as splits of one set do, "
+            f"but the names do not say which; rename them to train, validation or test, {MANIFEST_ADVICE}"
         )
     return splits
 
@@ -176,11 +178,6 @@ def _refuse_flat_splits(top: _Node, folders: Mapping[str, _Node], name: str) -> 
     is_flat = all(one.is_whole for one in splits.values()) and len({one.split for one in splits.values()}) > 1
     if is_flat:
         raise DataError(
-            f"{name}: {_listed(list(folders))} hold pictures, but no class folders; expected such as "
+            f"{name}: {listed([*folders], MAX_NAMES)} hold pictures, but no class folders; expected such as "
             f"{next(iter(folders))}/CLASS/PICTURE.png, {MANIFEST_ADVICE}"
         )
-
-
-def _listed(names: Collection[str]) -> str:
-    shown = [*names][:MAX_NAMES]
-    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..wording import listed, plural
 from .dataset import SPLITS, ImageSet, hash_numbers
 from .groups import NO_GROUP, groups_by_pattern
 from .hashed_choice import TooFewSetsError, choose_sets, random_shares
@@ -223,7 +224,7 @@ def _check_counts(images: ImageSet, missing: list[str]) -> None:
         )
     smallest = int(counts.argmin())
     if counts[smallest] < 1 + len(missing):
-        found = f"{counts[smallest]} image{'' if counts[smallest] == 1 else 's'}"
+        found = plural(counts[smallest], "image")
         raise TooFewImagesError(
             f"{images.name}: class {images.class_names[smallest]!r} has {found} to train on ({len(images):,} images, "
             f"{num_classes} classes); expected {1 + len(missing)} or more of each class, "
@@ -232,8 +233,7 @@ def _check_counts(images: ImageSet, missing: list[str]) -> None:
 
 
 def _names(images: ImageSet, labels: list[int]) -> str:
-    names = ", ".join(repr(images.class_names[label]) for label in labels[:MAX_NAMES])
-    return names + (f" and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else "")
+    return listed([repr(images.class_names[label]) for label in labels], MAX_NAMES)
 
 
 def _check_training(images: ImageSet, split: NDArray[np.uint8]) -> None:

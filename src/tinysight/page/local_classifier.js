@@ -6,7 +6,7 @@ import { Network } from "./network.js";
 import { readPicture } from "./decode.js";
 
 export class LocalClassifier {
-  // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, name and layers;
+  // `stored` is what `tinysight export` wrote: class_names, framing, reject_below, has_attribution, name and layers;
   // a network with convolutions also has network, its operations.
   constructor(stored) {
     this.stored = stored;

@@ -46,6 +46,7 @@ export class Network {
     });
     return softmax(values);
   }
+
   // Returns what pixels and biases contribute to the logit of class `one` minus that of `other`.
   attribution(pixels, one, other) {
     return attribute(this.layers, pixels, one, other);
