@@ -3,6 +3,7 @@
 Ctrl-C is handled before anything else is imported, so that it prints its one line at any moment.
 """
 
+import atexit
 import gc
 import os
 import signal
@@ -21,12 +22,17 @@ def main() -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not disturb the clean-up
         raise KeyboardInterrupt
 
+    ended: list[int] = []
+    atexit.register(_end_at_once, ended)  # first of all, so that it runs after what is registered later
     signal.signal(signal.SIGINT, interrupt)
     gc.set_threshold(100_000)  # imports make many objects and little garbage: collect less often
     try:
         from .cli.app import main as run
 
         run(lambda: interrupted)
+    except SystemExit as end:
+        ended.append(end.code if isinstance(end.code, int) else 1)
+        raise
     except BaseException as error:  # an interrupted import may raise ImportError or anything else
         if not (interrupted or isinstance(error, KeyboardInterrupt)):
             raise
@@ -34,6 +40,17 @@ def main() -> NoReturn:
         os._exit(130)  # an interrupted TensorFlow sometimes aborts while Python shuts down
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # only Python's shutdown follows
+
+
+def _end_at_once(ended: list[int]) -> None:
+    """End the process with the status in `ended`, if TensorFlow is loaded: to shut that down takes half a second."""
+    if ended and "tensorflow" in sys.modules:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return  # Python says so at its own shutdown
+        os._exit(ended[0])
 
 
 def _open_closed_streams() -> None:

@@ -80,6 +80,18 @@ def test_colour_among_grey_is_named(folder):
     assert found(folder)["mixed_colour"].items == ("b/red.png",)
 
 
+def test_one_pixel_makes_an_image_coloured_or_keeps_it_from_being_blank():
+    images = np.full((40, 30, 30, 3), 200, np.uint8)
+    images[:, :15] = np.random.default_rng(0).integers(0, 256, (40, 15, 30, 1), np.uint8)  # grey patterns
+    images[0] = images[1] = images[2] = 200
+    images[0, 11, 13] = 210
+    images[2, 11, 13] = 207  # within the range of a blank one
+    images[3, 29, 29] = 0, 9, 0
+    findings = found((images, np.arange(40) % 2))
+    assert findings["blank"].rows == ((1,), (2,))
+    assert findings["mixed_colour"].rows == ((3,),)
+
+
 def test_blurred_photographs_are_named(tmp_path):
     for number in range(24):
         rng = np.random.default_rng(number)

@@ -15,6 +15,7 @@ from .findings import Finding
 
 BLANK_RANGE = 8  # grey levels from the darkest to the lightest pixel
 UNBALANCED = 4.0  # times as many images in the largest class as in the smallest
+COARSE_STEP = 8  # pixels between those that are looked at first
 MAX_SHOWN = 4  # images of one set of copies in a line
 SEPARATORS = str.maketrans("", "", " _-.")
 TEST_SHARE = 0.2  # of a split at random, to which the number of near-duplicates on both sides is given
@@ -62,19 +63,28 @@ def class_counts(images: ImageSet) -> NDArray[np.int64]:
 
 def pixel_findings(images: ImageSet) -> Iterator[Finding]:
     """Yield which images are blank, and whether some have colour and others not."""
-    is_blank, has_colour = np.zeros((2, len(images)), bool)
+    is_blank, is_grey = facts = np.zeros((2, len(images)), bool)
     for some in row_slices(images.images):
         pixels = images.images[some]
-        flat = pixels.reshape(len(pixels), -1)
-        is_blank[some] = flat.max(axis=1) - flat.min(axis=1) < BLANK_RANGE
-        if pixels.ndim == 4:
-            has_colour[some] = (pixels[..., :1] != pixels[..., 1:]).any(axis=(1, 2, 3))
+        found = _blank_and_grey(pixels[:, ::COARSE_STEP, ::COARSE_STEP])
+        unsure = found.any(axis=0)  # most images are told by these few pixels
+        found[:, unsure] = _blank_and_grey(pixels[unsure])
+        facts[:, some] = found
         release_pages(images.images)
     yield from _of_rows(images, "blank", np.flatnonzero(is_blank), "blank: nearly one colour")
-    if has_colour.any() and not has_colour.all():
-        is_few = has_colour.mean() < 0.5
-        rows = np.flatnonzero(has_colour if is_few else ~has_colour)
+    if images.images.ndim == 4 and is_grey.any() and not is_grey.all():
+        is_few = is_grey.mean() > 0.5
+        rows = np.flatnonzero(~is_grey if is_few else is_grey)
         yield from _of_rows(images, "mixed_colour", rows, f"{'in colour' if is_few else 'grey'}, unlike the others")
+
+
+def _blank_and_grey(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which images are nearly of one colour, and which of those with channels are grey: ``(2, num_images)``."""
+    axes = tuple(range(1, pixels.ndim))
+    is_blank = pixels.max(axis=axes) - pixels.min(axis=axes) < BLANK_RANGE
+    has_channels = pixels.ndim == 4
+    is_grey = (pixels[..., :1] == pixels[..., 1:]).all(axis=axes) if has_channels else np.zeros(len(pixels), bool)
+    return np.stack([is_blank, is_grey])
 
 
 def _of_rows(images: ImageSet, kind: str, rows: NDArray[np.int64], what: str) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Keeps the pairs of near-duplicates of large image sets in the cache, since finding them takes seconds."""
+"""Keeps the pairs of near-duplicates of image sets in the cache, where finding them takes a while."""
 
 import io
 from contextlib import suppress
@@ -16,7 +16,7 @@ from .cached_folders import is_private
 from .near_duplicates import near_duplicate_pairs
 
 RULES = 1  # counted up when `near_duplicate_pairs` finds other pairs
-MIN_SECONDS = 1.0  # pairs that are found in less are not kept
+MIN_SECONDS = 0.1  # pairs that are found in less are not kept
 MAX_BYTES = 2**30
 
 

@@ -25,7 +25,7 @@ from keras import layers  # isort: skip
 
 MIN_SIDE = 32  # pixels: the network halves its input five times
 MIN_DEVIATION = 1e-3  # features of equal images are not blown up
-BATCH_SIZE = 4  # images that Keras predicts at a time
+BATCH_SIZE = 8  # images that Keras predicts at a time
 
 
 class PretrainedNetwork:
