@@ -1,3 +1,4 @@
+import io
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from tinysight.data import framing_choice, picture_loading
 from tinysight.data.framing_choice import are_photographs, choose_framing
 from tinysight.data.loading import load_images
+from tinysight.preprocessing.drawings import is_drawing
 from tinysight.preprocessing.framing import Framing
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -49,6 +51,36 @@ def test_other_pictures_are_kept_whole():
     assert choose_framing(filled_shapes(20)) == "whole"
     assert choose_framing([Image.new("L", (30, 30), 90)] * 5) == "whole"
     assert choose_framing([]) == "whole"
+
+
+def in_colour(pictures, paper, ink):
+    """Yield grey pictures with their darkest pixels in one colour and their lightest in another."""
+    for picture in pictures:
+        share = (np.asarray(picture, float)[..., None] - 30) / 200
+        yield Image.fromarray((share * paper + (1 - share) * np.array(ink)).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("side", [28, 64, 300])
+@pytest.mark.parametrize(
+    ("paper", "ink"), [((255, 255, 255), (200, 0, 0)), ((255, 245, 200), (0, 0, 220)), ((30, 70, 45), (255, 230, 120))]
+)
+def test_characters_may_be_drawn_with_any_one_colour_on_any_paper(side, paper, ink):
+    found = []
+    for picture in in_colour((letter.resize((side, side)) for letter in letters(20, side=96, width=8)), paper, ink):
+        saved = io.BytesIO()
+        picture.save(saved, "JPEG", quality=60)
+        found.append(is_drawing(Image.open(saved)))
+        assert found[-1] == is_drawing(Image.open(saved).convert("L"))
+    assert any(found)
+
+
+def test_drawings_in_several_colours_are_no_characters():
+    pictures = list(in_colour(letters(20), (255, 255, 255), (20, 20, 20)))
+    assert choose_framing(pictures) == "ink"
+    for picture in pictures:
+        ImageDraw.Draw(picture).ellipse((2, 2, 22, 22), fill=(255, 220, 40))  # too light to be ink
+    assert choose_framing(picture.convert("L") for picture in pictures) == "ink"
+    assert choose_framing(pictures) == "whole"
 
 
 def test_a_few_other_pictures_among_characters_change_nothing():

@@ -39,7 +39,7 @@ from .cached_folders import (
     remove_left_overs,
 )
 
-LAYOUT = 7  # counted up when the stored files change, so that no old folder is misread
+LAYOUT = 8  # counted up when the stored files change, or how their framing is chosen
 IMAGES_FILE = "images.u8"  # pixels and nothing else: its shape follows from the other files
 WHOLE_FILE = "whole.u8"  # the same for the pictures whole, of a set that has them framed otherwise
 BYTES_PER_ROW_BESIDE = 192  # what the other files hold of an image: label 8, split 1, hashes 64, the rest for its name

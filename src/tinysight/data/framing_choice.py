@@ -35,7 +35,7 @@ def choose_framing(sample: Iterable[Image.Image]) -> str:
     """
     majority, ends = 0, [*accumulate(ROUNDS)]  # how many more are drawings than are not
     for number, picture in enumerate(sample, 1):
-        majority += 1 if is_drawing(np.asarray(picture.convert("L"))) else -1
+        majority += 1 if is_drawing(picture) else -1
         if number in ends and abs(majority) > CERTAINTY * sqrt(number):
             break
     return "ink" if majority > 0 else "whole"
