@@ -49,7 +49,7 @@ def choose_network(settings: TrainingSettings, framing: Framing, weights: Path |
     if settings.network in ("dense", "convolutional"):
         return NetworkChoice(settings.network, "as asked for")
     if is_for_photographs(framing) and has_weights:
-        return NetworkChoice("pretrained", f"{about}; {trained}; --network dense trains on the pixels instead")
+        return NetworkChoice("pretrained", f"{about}; {trained}; --network convolutional trains on the pixels")
     name = "convolutional" if is_for_convolutions(framing) else "dense"
     if name == "convolutional" and not has_weights:
         needs = f"for photographs --network pretrained is better; it needs {INSTALL}"
