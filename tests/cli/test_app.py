@@ -595,3 +595,19 @@ def test_closed_streams_are_no_crash(tmp_path):
 def test_a_full_disk_behind_standard_output_is_named():
     full = run_in_shell(">/dev/full", "cache", "list")
     assert (full.returncode, full.stderr) == (1, "tinysight: standard output: No space left on device\n")
+
+
+def test_a_process_with_tensorflow_ends_with_its_status_and_all_that_was_printed():
+    code = """
+import atexit, sys, types
+from tinysight.__main__ import main
+from tinysight.cli import app
+sys.modules["tensorflow"] = types.ModuleType("tensorflow")
+run = app.main
+app.main = lambda was_interrupted: atexit.register(print, "at the end") and run(was_interrupted)
+main()
+"""
+    command = [sys.executable, "-c", code, "predict", "none.png"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "at the end\n")
+    assert_one_line(ended.stderr, "none.png")
