@@ -92,6 +92,27 @@ def map_in_processes(
                     idle.append(processes.replace(connection))
 
 
+class BackgroundProcess:
+    """A process that runs one task after the other while this one goes on; it ends when this one does."""
+
+    def __init__(self, prepare: Callable[[], Callable[[Any], Any]]) -> None:
+        """Start it; `prepare` is called there with the first task, see `map_in_processes`."""
+        self._processes = _Processes(prepare, None)
+        self._connection = self._processes.start()
+
+    def send(self, task: object) -> None:
+        """Give it a task; raises ProcessKilledError."""
+        _send(self._connection, task)
+
+    def receive(self) -> Any:
+        """Return the result of the oldest task whose result has not been received; raises what the task raised."""
+        return _receive(self._connection)
+
+    def close(self) -> None:
+        """End it."""
+        self._processes.close()
+
+
 def limit_time(seconds: float) -> None:
     """Have the system end this process after so much computing time; 0: never. On Windows this does nothing."""
     if hasattr(signal, "setitimer"):

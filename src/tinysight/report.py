@@ -1,15 +1,14 @@
 """Turns an evaluation into one self-contained HTML page, which needs no script and no other file."""
 
-import contextlib
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .background_plots import draw_here
 from .errors import MissingExtraError
 from .evaluation import ClassScore, Evaluation
 from .gallery import Gallery
@@ -18,7 +17,6 @@ from .plots import (
     STYLE,
     Curve,
     clean_text,
-    import_matplotlib,
     plot_coverage,
     plot_curves,
     plot_matrix,
@@ -54,7 +52,11 @@ class RunFacts:
 
 
 def render_report(
-    evaluation: Evaluation, run: RunFacts | None = None, gallery: Gallery | None = None, missing: str = ""
+    evaluation: Evaluation,
+    run: RunFacts | None = None,
+    gallery: Gallery | None = None,
+    missing: str = "",
+    drawings: Callable[[], list[str]] | None = None,
 ) -> str:
     """Return an evaluation as one HTML page.
 
@@ -63,6 +65,7 @@ def render_report(
         run: The training, for the learning curves and the settings; by default the page has neither.
         gallery: The images to show.
         missing: Why there is no gallery.
+        drawings: Returns the drawings of `plots_of`, if they are being made already.
 
     Returns:
         The page's text; it loads no other file.
@@ -79,7 +82,9 @@ def render_report(
     )  # fmt: skip
     environment.filters.update(percent=percent, interval=interval, probability=probability)
     run = run or RunFacts()
-    is_table = len(evaluation.class_names) <= MAX_CLASSES_IN_TABLE
+    is_table = _has_table(evaluation)
+    reliability, coverage, *others = (drawings or draw_here(plots_of(evaluation, run)))()
+    matrix_plot = "" if is_table else others.pop(0)
     matrix = evaluation.matrix()
     hits, predicted = matrix.diagonal().tolist(), matrix.sum(axis=0).tolist()
     scores = [_with_intervals(*of_class) for of_class in zip(evaluation.class_scores, hits, predicted, strict=True)]
@@ -89,15 +94,26 @@ def render_report(
         gallery=gallery,
         missing=missing,
         figures=_figures(evaluation),
-        learning_curves=_learning_curves(run),
+        learning_curves=others,
         matrix_rows=_matrix_rows(evaluation) if is_table else [],
-        matrix_plot="" if is_table else _matrix_plot(evaluation),
+        matrix_plot=matrix_plot,
         scores=scores,
         worst_scores=_worst(scores) if len(scores) > MAX_CLASSES_AT_ONCE else [],
-        reliability=_reliability(evaluation),
-        coverage=_coverage(evaluation),
+        reliability=reliability,
+        coverage=coverage,
         plot_style=STYLE,
     )
+
+
+def plots_of(evaluation: Evaluation, run: RunFacts | None = None) -> list[partial[str]]:
+    """Return how to draw the plots of a report; arguments as for `render_report`."""
+    matrix = [] if _has_table(evaluation) else [_matrix_plot(evaluation)]
+    return [_reliability(evaluation), _coverage(evaluation), *matrix, *_learning_curves(run or RunFacts())]
+
+
+def _has_table(evaluation: Evaluation) -> bool:
+    """Tell whether the confusion matrix is shown as a table."""
+    return len(evaluation.class_names) <= MAX_CLASSES_IN_TABLE
 
 
 def check_installed() -> None:
@@ -108,20 +124,6 @@ def check_installed() -> None:
     """
     if not all(map(find_spec, ("jinja2", "matplotlib"))):
         raise MissingExtraError("writing a report", "train")
-
-
-def import_in_background() -> None:
-    """Import what a report is made with in another thread, so that it is loaded when it is needed.
-
-    While TensorFlow compiles a training step, one core is idle; the imports take about 0.7 s.
-    """
-
-    def load() -> None:
-        with contextlib.suppress(ImportError, MissingExtraError):  # whoever needs it gets the error
-            import_matplotlib()
-            import_module("jinja2")
-
-    threading.Thread(target=load, name="imports for the report", daemon=True).start()
 
 
 def _finalize(value: object) -> object:
@@ -182,7 +184,7 @@ def _plain(ends: Interval) -> str:
     return f"{ends[0]:.4f} to {ends[1]:.4f}"
 
 
-def _learning_curves(run: RunFacts) -> list[str]:
+def _learning_curves(run: RunFacts) -> list[partial[str]]:
     """Return plots of accuracy and loss by epoch."""
     if not run.history:
         return []
@@ -201,7 +203,7 @@ def _learning_curves(run: RunFacts) -> list[str]:
             f"{name} by epoch; after the last of {len(epochs)} it is {shown['train']} for training and "
             f"{shown['validation']} for validation images"
         )
-        plots.append(plot_curves(curves, "epoch", name, description, marked, is_share=name == "accuracy"))
+        plots.append(partial(plot_curves, curves, "epoch", name, description, marked, is_share=name == "accuracy"))
     return plots
 
 
@@ -216,14 +218,14 @@ def _matrix_rows(evaluation: Evaluation) -> list[tuple[str, list[tuple[int, floa
     ]
 
 
-def _matrix_plot(evaluation: Evaluation) -> str:
+def _matrix_plot(evaluation: Evaluation) -> partial[str]:
     counts = evaluation.matrix()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     description = (
         f"Confusion matrix of {len(counts)} classes: {evaluation.num_correct:,} of {evaluation.num_images:,} images "
         "are on its diagonal; the table of the most frequent confusions says where the others are"
     )
-    return plot_matrix(np.sqrt(shares), evaluation.class_names, description)
+    return partial(plot_matrix, np.sqrt(shares), evaluation.class_names, description)
 
 
 def _with_intervals(
@@ -240,7 +242,7 @@ def _worst(scores: list[tuple[ClassScore, Interval | None, Interval | None]]) ->
     return sorted(with_images, key=lambda row: row[0].f1 or 0.0)[:NUM_WORST_CLASSES]
 
 
-def _reliability(evaluation: Evaluation) -> str:
+def _reliability(evaluation: Evaluation) -> partial[str]:
     pairs = [("stated", evaluation.calibration), ("before scaling", evaluation.calibration_unscaled)]
     series = [
         (
@@ -256,10 +258,10 @@ def _reliability(evaluation: Evaluation) -> str:
         f"Reliability curve: the share of right answers in {len(evaluation.calibration.bins)} groups of images with "
         f"rising probability; calibration error {percent(evaluation.calibration.ece)}"
     )
-    return plot_reliability(series, description)
+    return partial(plot_reliability, series, description)
 
 
-def _coverage(evaluation: Evaluation) -> str:
+def _coverage(evaluation: Evaluation) -> partial[str]:
     points = [point for point in evaluation.coverage if point.error is not None]
     at_threshold = evaluation.at_reject_below
     description = (
@@ -269,6 +271,5 @@ def _coverage(evaluation: Evaluation) -> str:
     if evaluation.reject_below and at_threshold.error is not None:
         marked = (at_threshold.coverage, at_threshold.error, f"threshold {percent(evaluation.reject_below, 0)}")
         description += f", {percent(at_threshold.error)} if {percent(at_threshold.coverage)} are"
-    return plot_coverage(
-        [point.coverage for point in points], [float(point.error or 0) for point in points], description, marked
-    )
+    errors = [float(point.error or 0) for point in points]
+    return partial(plot_coverage, [point.coverage for point in points], errors, description, marked)

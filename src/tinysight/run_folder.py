@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .background_plots import Draw, draw_here
 from .data.cache import cache_folder
 from .data.dataset import SPLITS, ImageSet
 from .data.groups import NO_GROUP
@@ -109,6 +110,7 @@ def save_run(
     verdict: str = "",
     has_report: bool = True,
     probabilities: NDArray[np.float32] | None = None,
+    draw: Draw = draw_here,
 ) -> None:
     """Write a run's folder.
 
@@ -124,6 +126,7 @@ def save_run(
         has_report: Whether ``report.html`` is written.
         probabilities: The classifier's probabilities of the test images, float32 ``(num_images, num_classes)``, where
             they are known already.
+        draw: Begins to draw the report's plots, see `plotting_process`.
 
     Raises:
         MissingExtraError: Jinja2 or matplotlib is not installed.
@@ -132,7 +135,7 @@ def save_run(
     with reserved_output(folder, overwrite), _new_files(Path(folder).resolve(), str(folder)) as temporary:
         _write_files(training, evaluation, temporary, verdict)
         if has_report:
-            _write_report(training, evaluation, temporary, verdict, probabilities)
+            _write_report(training, evaluation, temporary, verdict, probabilities, draw)
 
 
 @contextmanager
@@ -239,10 +242,11 @@ def _write_report(
     folder: Path,
     verdict: str,
     probabilities: NDArray[np.float32] | None,
+    draw: Draw,
 ) -> None:
     described = describe_training(training, verdict)
     run = Run(training.classifier, described, training.history, evaluation, verdict)
-    text = report_of(run, training.images, probabilities)
+    text = report_of(run, training.images, probabilities, draw=draw)
     write_whole(folder / "report.html", text.encode(errors="backslashreplace"))
 
 

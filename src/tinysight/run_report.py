@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from .background_plots import Draw, draw_here
 from .classifier import Classifier
 from .data.dataset import SPLITS, ImageSet
 from .data.loading import load_images
@@ -20,7 +21,7 @@ from .errors import DataError, OutputError
 from .evaluation import Evaluation, probabilities_of
 from .files import write_whole
 from .gallery import choose_pictures
-from .report import RunFacts, render_report
+from .report import RunFacts, plots_of, render_report
 
 if TYPE_CHECKING:  # an import would load TensorFlow
     from .training.progress import EpochResult
@@ -57,7 +58,11 @@ class Run:
 
 
 def report_of(
-    run: Run, images: ImageSet | None, probabilities: NDArray[np.float32] | None = None, missing: str = ""
+    run: Run,
+    images: ImageSet | None,
+    probabilities: NDArray[np.float32] | None = None,
+    missing: str = "",
+    draw: Draw = draw_here,
 ) -> str:
     """Return a training's report as HTML.
 
@@ -66,6 +71,7 @@ def report_of(
         images: Its images with their splits; without them the report shows none.
         probabilities: The probabilities of the test images, float32 ``(num_images, num_classes)``, if they are known.
         missing: Why there are no images.
+        draw: Begins to draw the plots, see `plotting_process`.
 
     Raises:
         MissingExtraError: Jinja2 or matplotlib is not installed.
@@ -74,16 +80,17 @@ def report_of(
         run.verdict, run.history, run.described["best_epoch"], _lines(run),
         {name: _as_text(value) for name, value in run.described["settings"].items()},
     )  # fmt: skip
+    drawings = draw(plots_of(run.evaluation, facts))
     if images is None:
-        return render_report(run.evaluation, facts, None, missing)
+        return render_report(run.evaluation, facts, None, missing, drawings)
     test_images = images.subset("test")
     if not len(test_images):
-        return render_report(run.evaluation, facts, None, NO_GALLERY_OF_FOLDS)
+        return render_report(run.evaluation, facts, None, NO_GALLERY_OF_FOLDS, drawings)
     if probabilities is None:
         probabilities = probabilities_of(run.classifier, test_images.images)
     training = images, images.indices("train")
     gallery = choose_pictures(run.classifier, test_images, probabilities, run.evaluation.mistakes, training)
-    return render_report(run.evaluation, facts, gallery)
+    return render_report(run.evaluation, facts, gallery, drawings=drawings)
 
 
 def _lines(run: Run) -> dict[str, str]:

@@ -146,6 +146,7 @@ def _train_and_save(
     folds: int | None,
     weights: Path | None,
 ) -> int:
+    from ..background_plots import plotting_process
     from ..checks.run import quick
     from ..data.splits import split_images
     from ..training.compile_cache import keep_compiled_programs
@@ -160,15 +161,11 @@ def _train_and_save(
     train_output.show_split(images, loaded)
     for line in quick(loaded):
         console.print_warning(line)
-    with keep_compiled_programs():
+    with plotting_process(has_report) as draw, keep_compiled_programs():
         with console.waiting("loading TensorFlow"), _faster_imports("matplotlib", "pandas", "scipy", "sklearn"):
             from ..training import train as _  # noqa: F401
         from ..run_folder import save_run
 
-        if has_report:
-            from ..report import import_in_background
-
-            import_in_background()
         with stop_requests() as should_stop:
             if folds:
                 training, evaluation = _train_folds(loaded, settings, folds, should_stop, weights)
@@ -179,7 +176,7 @@ def _train_and_save(
             verdict = _verdict(training)
             in_words = "; ".join(filter(None, (verdict.sentence, verdict.advice)))
             try:
-                save_run(training, evaluation, folder, overwrite, in_words, has_report, probabilities)
+                save_run(training, evaluation, folder, overwrite, in_words, has_report, probabilities, draw)
             except OutputError as error:
                 return _save_classifier_alone(training.classifier, folder, error)
             checkpoint.remove()
