@@ -43,8 +43,8 @@ def main() -> NoReturn:
 
 
 def _end_at_once(ended: list[int]) -> None:
-    """End the process with the status in `ended`, if TensorFlow is loaded: to shut that down takes half a second."""
-    if ended and "tensorflow" in sys.modules:
+    """End the process with the status in `ended`; Python's shutdown takes 0.2 s with ONNX Runtime, 0.5 s with Keras."""
+    if ended:
         try:
             sys.stdout.flush()
             sys.stderr.flush()
