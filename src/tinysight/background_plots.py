@@ -1,6 +1,6 @@
 """Draws a report's plots in a process of its own, which imports matplotlib while this one loads TensorFlow and trains.
 
-In a thread that import would only delay them: both hold Python's lock. It takes 0.7 s.
+The import takes 0.7 s. In a thread it would delay the training by as much, for the global interpreter lock (GIL).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ def _draw_there(process: BackgroundProcess, plots: Plots) -> Callable[[], list[s
     def drawings() -> list[str]:
         try:
             while len(texts := process.receive()) < len(plots):
-                pass  # the answer to the first, empty task
+                pass  # the result of the first, empty task
         except ProcessKilledError:
             return draw_here(plots)()
         return list(texts)
