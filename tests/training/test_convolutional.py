@@ -16,6 +16,7 @@ from tinysight.training.settings import TrainingSettings
 from tinysight.training.train import train
 
 import tensorflow as tf  # isort: skip
+from tinysight.training.batch_norm import EPSILON  # isort: skip
 from tinysight.training.convolutional_step import forward_convolutional, forward_normalized  # isort: skip
 from tinysight.training.folding import compile_convolutional_folding  # isort: skip
 
@@ -98,6 +99,37 @@ def test_without_batch_normalization_and_dropout_a_step_runs_the_layers_as_keras
     settings = replace(SETTINGS, batch_norm=False, dropout=0).resolved(100)
     batch = tf.constant(stripes(5, channels=3).images / np.float32(255))
     np.testing.assert_allclose(forward_convolutional(model, batch, settings, None, None), model(batch), atol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "num_images"), [((28, 28), 6), ((28, 28), 4), ((30, 16), 6), ((16, 27, 3), 6)])
+def test_what_pooling_leaves_out_is_not_computed_and_changes_nothing(shape, num_images):
+    """Outputs and gradients are those of whole convolutions, for odd and even numbers of rows and columns."""
+    model = convolutional(shape, 3)
+    x = tf.constant(np.random.default_rng(0).random((6, *shape)), tf.float32)
+
+    def by_whole_layers(x):
+        biases = 0.0
+        for layer in model.layers[:-1]:
+            if isinstance(layer, keras.layers.Conv2D):
+                x, biases = layer(x) - layer.bias, layer.bias
+            elif isinstance(layer, keras.layers.Activation):
+                mean, variance = tf.nn.moments(x[:num_images], axes=[0, 1, 2])
+                x = tf.nn.relu((x - mean) / tf.sqrt(variance + EPSILON) + biases)
+            else:
+                x = layer(x)
+        return x
+
+    def outputs_and_gradients(forward):
+        with tf.GradientTape() as tape:
+            outputs = forward(x)
+            loss = tf.reduce_sum(outputs**2)
+        return [outputs, *tape.gradient(loss, model.trainable_variables[:-2])]
+
+    for weights in model.trainable_variables:
+        weights.assign(weights + 0.05)
+    actual = outputs_and_gradients(lambda x: forward_normalized(model, x, num_images))
+    for one, other in zip(actual, outputs_and_gradients(by_whole_layers), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
 def test_a_folded_network_gives_what_the_normalized_one_gave():

@@ -27,7 +27,7 @@ ACCURATE_NOT_AUGMENTED: Values = {"adversarial": 0.036}
 # epochs. `accurate` changes characters more, and moves other images a little: `TrainingSettings.resolved`.
 CONVOLUTIONAL_RECIPES: Mapping[str, Values] = {
     "fast": {"learning_rate": 0.006},
-    "accurate": {"learning_rate": 0.004, "batch_norm": True, "dropout": 0.2, "adversarial": 0.0},
+    "accurate": {"learning_rate": 0.008, "batch_norm": True, "dropout": 0.2, "adversarial": 0.0},
     "robust": {"learning_rate": 0.004, "batch_norm": True, "dropout": 0.2},
     "tutorial": {},
 }

@@ -34,8 +34,8 @@ import tensorflow as tf  # isort: skip
 from .learner import Learner, TrainingData  # isort: skip
 from .progress import BestEpoch, EpochResult, Progress  # isort: skip
 
-MAX_PARITY_IMAGES = 10_000  # validation images on which ONNX Runtime is compared with Keras
-MAX_PARITY_PHOTOGRAPHS = 8  # the same for a network with convolutions, which Keras predicts slowly
+# Validation images on which ONNX Runtime is compared with Keras, which runs convolutions slowly
+MAX_PARITY_IMAGES = {"dense": 10_000, "convolutional": 1_000, "pretrained": 8}
 MAX_STORED_HASHES = 200_000  # of training images in a classifier, to recognize them: 2 MB
 
 
@@ -129,7 +129,7 @@ def train(
     # The classifier, and how closely ONNX Runtime agrees with Keras
     model = pretrained.joined(model) if pretrained else model
     classifier = to_classifier(model, images, resolved, temperature=temperature, reject_below=reject_below)
-    some_rows = validation_rows[: MAX_PARITY_PHOTOGRAPHS if pretrained else MAX_PARITY_IMAGES]
+    some_rows = validation_rows[: MAX_PARITY_IMAGES[network]]
     some = images.rows(some_rows).images
     by_keras = predict(model, some) if pretrained else learner.predict(images, some_rows)
     parity = measure_parity(classifier.probabilities(some), by_keras)
