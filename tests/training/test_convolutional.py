@@ -13,7 +13,7 @@ from tinysight.preprocessing.framing import Framing
 from tinysight.training.checkpoint import Checkpoint
 from tinysight.training.convolutional import convolutional
 from tinysight.training.settings import TrainingSettings
-from tinysight.training.train import train
+from tinysight.training.train import MAX_PARITY_IMAGES, train
 
 import tensorflow as tf  # isort: skip
 from tinysight.training.batch_norm import EPSILON  # isort: skip
@@ -76,6 +76,18 @@ def test_a_training_gives_one_network_for_onnx_and_keras(training, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     expected = Classifier(training.classifier.file_bytes).probabilities(images)
     np.testing.assert_allclose(np.asarray(loaded(images / np.float32(255))), expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_images_on_which_onnx_and_keras_are_compared_are_of_all_classes(monkeypatch):
+    compared = []
+    monkeypatch.setitem(MAX_PARITY_IMAGES, "convolutional", 6)
+    monkeypatch.setattr(Classifier, "probabilities", lambda self, images: compared.extend(images) or np.eye(2)[[0] * 6])
+    images = stripes()
+    training = train(images, replace(SETTINGS, epochs=1))
+    labels = [int(images.labels[(images.images == image).all(axis=(1, 2))].item()) for image in compared]
+    assert labels == [0, 0, 0, 1, 1, 1]
+    assert training.classifier.metadata.parity.num_images == 6
 
 
 @pytest.mark.slow
