@@ -65,7 +65,7 @@ def forward_normalized(model: keras.Model, x: tf.Tensor, num_images: int, moment
             x = _convolve_for_pooling(x, layer) if is_pooled else layer.convolution_op(x, layer.kernel)
             biases = layer.bias
         elif isinstance(layer, keras.layers.Activation):
-            counted = x if x.shape[0] == num_images else x[:num_images]  # a slice costs its gradient
+            counted = x if x.shape[0] == num_images else x[:num_images]  # slicing costs time, in the gradient too
             mean, variance = tf.nn.moments(counted, axes=[0, 1, 2])
             x = layer((x - mean) * tf.math.rsqrt(variance + EPSILON) + biases)
             if moments is not None:

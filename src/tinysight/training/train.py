@@ -130,7 +130,8 @@ def train(
     model = pretrained.joined(model) if pretrained else model
     classifier = to_classifier(model, images, resolved, temperature=temperature, reject_below=reject_below)
     num_compared = min(len(validation_rows), MAX_PARITY_IMAGES[network])
-    some_rows = validation_rows[np.linspace(0, len(validation_rows) - 1, num_compared).astype(int)]  # of all classes
+    # Evenly spaced rows, since images are often sorted by class
+    some_rows = validation_rows[np.linspace(0, len(validation_rows) - 1, num_compared).astype(int)]
     some = images.rows(some_rows).images
     by_keras = predict(model, some) if pretrained else learner.predict(images, some_rows)
     parity = measure_parity(classifier.probabilities(some), by_keras)
