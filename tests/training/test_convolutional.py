@@ -91,8 +91,7 @@ def test_the_images_on_which_onnx_and_keras_are_compared_are_of_all_classes(monk
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bytes_even_where_a_training_is_resumed(tmp_path, monkeypatch):
-    monkeypatch.setattr("tinysight.training.learner.NUM_OUTLIERS", 200)
+def test_the_same_seed_gives_the_same_bytes_even_where_a_training_is_resumed(tmp_path):
     more = {"augment": "objects", "outliers": 0.25, "dropout": 0.2, "class_weight": "balanced", "ema_momentum": 0.5}
     images, settings = stripes(20), replace(SETTINGS, epochs=3, **more)
     whole = train(images, settings)

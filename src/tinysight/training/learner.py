@@ -14,7 +14,7 @@ from .outliers import draw_outliers
 from .settings import ResolvedSettings
 from .step import Adam, compile_prediction, compile_training
 
-NUM_OUTLIERS = 16_000  # drawn once; augmentation varies them
+MAX_OUTLIERS = 16_000  # drawn once, or as many as a short training uses; augmentation varies them
 NUM_OUTLIER_EXAMPLES = 4_000  # training images of which some outliers are made
 # Training images whose statistics replace those of a batch: as many as there are validation images, but within these
 # limits. With the statistics of a few images, perhaps of one class, the network would fail on all others
@@ -86,10 +86,10 @@ class TrainingData:
         rng: Draws all that follows, in this order.
         sample_rows: Rising row numbers of training images chosen at random, as many as there are validation images.
         folding_rows: Those whose statistics are folded in with batch normalization; these and others.
-        outliers: Out-of-distribution images as the settings ask for, uint8 ``(num_outliers, *image_shape)``, or None.
         chunks: The training images; `rng` draws their order.
         class_weights: Factor of each class's losses, float32 ``(num_classes,)``, see `balanced_weights`.
         num_steps: Number of steps in the whole training.
+        outliers: Out-of-distribution images as the settings ask for, uint8 ``(num_outliers, *image_shape)``, or None.
     """
 
     def __init__(self, images: ImageSet, settings: ResolvedSettings) -> None:
@@ -101,13 +101,14 @@ class TrainingData:
         shuffled, num_validation = self.rng.permutation(in_order), len(images.indices("validation"))
         self.sample_rows = np.sort(shuffled[:num_validation])
         self.folding_rows = np.sort(shuffled[: min(max(num_validation, MIN_FOLDING_IMAGES), MAX_FOLDING_IMAGES)])
-        self.outliers = None
-        if settings.outliers:
-            num_examples = min(NUM_OUTLIER_EXAMPLES, len(in_order))
-            examples = images.images[self.rng.choice(in_order, num_examples, replace=False)]
-            self.outliers = draw_outliers(examples, NUM_OUTLIERS, settings.seed)
         self.chunks = ShuffledChunks(images, training_rows, settings.batch_size)
         self.num_steps = settings.epochs * self.chunks.num_chunks * self.chunks.steps
+        self.outliers = None
+        if settings.num_outliers:
+            num_examples = min(NUM_OUTLIER_EXAMPLES, len(in_order))
+            examples = images.images[self.rng.choice(in_order, num_examples, replace=False)]
+            num_outliers = min(MAX_OUTLIERS, self.num_steps * settings.num_outliers)
+            self.outliers = draw_outliers(examples, num_outliers, settings.seed)
 
 
 def balanced_weights(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:

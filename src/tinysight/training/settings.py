@@ -373,6 +373,11 @@ class ResolvedSettings(TrainingSettings):
         """The augmentation that `augment` and `flip` name."""
         return replace(AUGMENTATIONS[self.augment], flip=self.flip)
 
+    @property
+    def num_outliers(self) -> int:
+        """Number of synthetic images of no class in a step."""
+        return round(self.batch_size * self.outliers)
+
 
 def as_recorded(settings: ResolvedSettings) -> dict[str, Any]:
     """Return the settings as a classifier's file holds them: without the network where it is the dense one."""

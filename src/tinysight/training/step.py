@@ -58,7 +58,7 @@ def compile_training(
     optimizer = optimizer or Adam(model.trainable_variables, settings, num_steps)
     num_classes = model.output_shape[-1]
     outlier_images = tf.constant([] if outliers is None else outliers)
-    num_outliers = 0 if outliers is None else round(settings.batch_size * settings.outliers)
+    num_outliers = 0 if outliers is None else settings.num_outliers
 
     has_convolutions = settings.network == "convolutional"
     compiled = partial(tf.function, autograph=False, jit_compile=True)
