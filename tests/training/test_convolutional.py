@@ -44,7 +44,7 @@ def test_the_number_of_weights_does_not_depend_on_the_size_of_the_images(shape):
     model = convolutional(shape, 10, dropout=0.2)
     assert model.output_shape == (None, 10)
     channels = 3 if len(shape) == 3 else 1
-    assert model.count_params() == 185_930 + 16 * 32 * channels  # the first kernels alone depend on the channels
+    assert model.count_params() == 176_698 + 16 * 16 * channels  # the first kernels alone depend on the channels
     assert {type(layer).__module__.partition(".")[0] for layer in model.layers} == {"keras"}
 
 

@@ -11,7 +11,7 @@ from .settings import CONVOLUTIONAL_SIDES
 import keras  # isort: skip - after networks
 from keras import layers  # isort: skip
 
-FIRST_CHANNELS = 32
+FIRST_CHANNELS = 16
 CHANNELS = (64, 96, 128)  # chosen by measurement, see docs/experiments.md
 
 

@@ -26,7 +26,7 @@ ACCURATE_NOT_AUGMENTED: Values = {"adversarial": 0.036}
 # What they fix for the convolutional network before that. It learns more from an image, so that it trains for fewer
 # epochs. `accurate` changes characters more, and moves other images a little: `TrainingSettings.resolved`.
 CONVOLUTIONAL_RECIPES: Mapping[str, Values] = {
-    "fast": {"learning_rate": 0.006},
+    "fast": {"learning_rate": 0.009},
     "accurate": {"learning_rate": 0.008, "batch_norm": True, "dropout": 0.2, "adversarial": 0.0},
     "robust": {"learning_rate": 0.004, "batch_norm": True, "dropout": 0.2},
     "tutorial": {},
